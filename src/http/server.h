@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The serving side of HTTP/1.1 (RFC 9110, RFC 9112): listeners, connections, whole requests in, answers out.
+ *
+ * Knows nothing of schedules. One server lives on one libuv loop; every call and every callback is on that loop's thread. A request is
+ * handed over only when it is complete and its framing is beyond doubt; ambiguous framing is answered 400 here and the connection
+ * closed. Pipelined requests are handed over one at a time and answered in order. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include <sys/socket.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/instant.h"
+
+enum { HTTP_HEADERS_MAX = 64 };
+
+struct http_header {
+	struct str name, value; /* value without blanks around */
+};
+
+/* All views live until the exchange is answered. */
+struct http_request {
+	struct str method; /* as sent */
+	struct str path;   /* raw, not percent-decoded, starts with '/' */
+	struct str query;  /* without '?'; absent when there was no '?' */
+	struct http_header headers[HTTP_HEADERS_MAX];
+	size_t headers_n;
+	struct str body;   /* de-chunked */
+	bool body_given;   /* a length above 0 or a chunked body was announced */
+	struct str host;   /* the Host header, already checked: exactly one on HTTP/1.1, and well-formed */
+	struct sockaddr_storage peer;
+	bool peer_is_loopback;
+	bool on_metrics_listener; /* accepted by the listener of its own for metrics */
+};
+
+/* The last header of that name in any case; absent when there is none. */
+struct str http_request_header(const struct http_request *request, struct str name);
+/* How many headers of that name there are. */
+size_t http_request_header_count(const struct http_request *request, struct str name);
+
+/* Produces a long answer piece by piece so that memory stays bounded: appends some bytes to *out and returns true while more will
+ * follow. Called when the bytes before have left. */
+struct http_source {
+	bool (*fill)(void *ctx, struct buf *out);
+	void (*close)(void *ctx); /* called once, also when the client went away */
+	void *ctx;
+};
+
+struct http_response {
+	unsigned status;
+	struct buf *headers;  /* complete lines with CRLF, without Content-Length, Date, Connection, Transfer-Encoding; borrowed */
+	struct buf *body;     /* borrowed; NULL = none (204 and 304 then carry no Content-Length) */
+	const struct http_source *source; /* instead of body: sent chunked (HTTP/1.0: until close) */
+	bool close;           /* close the connection after this answer */
+};
+
+/* One request and the duty to answer it: exactly one http_respond. Stays valid until then, even when the client has gone. */
+struct http_exchange;
+
+const struct http_request *http_exchange_request(struct http_exchange *exchange);
+/* Freed after the answer. */
+struct arena *http_exchange_arena(struct http_exchange *exchange);
+/* Sends the answer (a HEAD request gets no body but its Content-Length) and ends the exchange. Same thread, from within the handler or later. */
+void http_respond(struct http_exchange *exchange, const struct http_response *response);
+
+typedef void (*http_handler)(void *ctx, struct http_exchange *exchange);
+/* What the server itself has to say (400, 408, 413, 414, 431, 503): the body of such an answer, JSON in this product. */
+typedef void (*http_refusal)(unsigned status, const char *reason, struct buf *headers, struct buf *body);
+
+struct http_limits {
+	size_t target_bytes_max;     /* 414 */
+	size_t header_bytes_max;     /* one header: 431 */
+	size_t head_bytes_max;       /* all of them: 431 */
+	size_t body_bytes_max;       /* 413 */
+	size_t buffered_bytes_max;   /* of all bodies being read at one time: 503 with Retry-After */
+	unsigned connections_max, connections_per_ip_max; /* beyond: 503 and close; loopback peers count only towards the first */
+	unsigned requests_per_connection_max;
+	int64_t head_us_max;         /* from the first byte of a request to the end of its head: 408 */
+	int64_t request_us_max;      /* to the end of its body: 408 */
+	int64_t idle_us_max;         /* keep-alive without a request: closed */
+	int64_t write_us_max;        /* a client that does not take its answer for that long: closed */
+	size_t body_bytes_per_second_min; /* after 5 s of body: 408 */
+};
+
+extern const struct http_limits http_limits_default;
+
+struct http_server;
+struct uv_loop_s;
+
+/* The server is owned by the caller until http_server_free. */
+struct http_server *http_server_new(struct uv_loop_s *loop, const struct http_limits *limits, http_handler handler, void *handler_ctx,
+				    http_refusal refusal);
+/* "127.0.0.1:8000", "[::1]:8000", "0.0.0.0:80"; port 0 picks one. `bound` gets the address in the same form. */
+enum err http_server_listen(struct http_server *server, struct str address, bool for_metrics, char bound[64], struct error *error) MUST_CHECK;
+/* Stops accepting; idle connections close, busy ones after their answer. */
+void http_server_drain(struct http_server *server);
+bool http_server_is_idle(const struct http_server *server);
+/* Closes everything; run the loop afterwards until it has no handles, then http_server_free. */
+void http_server_close(struct http_server *server);
+void http_server_free(struct http_server *server);
+
+#endif
