@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A schedule as it is stored and shown; and the other plain records of the API. Views belong to whoever made the record. */
+#ifndef CORE_SCHEDULE_H
+#define CORE_SCHEDULE_H
+
+#include "base/instant.h"
+#include "base/str.h"
+
+/* Writable fields, as bits: which ones a request sets. */
+enum schedule_field {
+	SCHEDULE_FREQUENCY = 1 << 0,
+	SCHEDULE_CRON = 1 << 1,
+	SCHEDULE_INTERVAL = 1 << 2,
+	SCHEDULE_ENDPOINT = 1 << 3,
+	SCHEDULE_PAYLOAD = 1 << 4,
+	SCHEDULE_AUTH_TOKEN = 1 << 5,
+	SCHEDULE_ONCE_AT = 1 << 6,
+	SCHEDULE_ENABLED = 1 << 7,
+	SCHEDULE_TIMEZONE = 1 << 8,
+	SCHEDULE_SIGNING_SECRET = 1 << 9,
+};
+
+/* Absent text (p == NULL) is null on the wire. Validated before it gets here. */
+struct schedule_definition {
+	bool has_frequency;
+	int64_t frequency;   /* 1 or more */
+	struct str cron;     /* as sent, trimmed; absent or empty = no cron */
+	struct str interval; /* likewise */
+	struct str endpoint;
+	struct str payload;  /* JSON text, sent byte for byte */
+	struct str auth_token;     /* absent = no Authorization header. A secret: only the delivery side reads it back */
+	struct str signing_secret; /* absent = not signed. A secret */
+	bool has_once;
+	struct wall once_at; /* of a schedule with neither cron nor interval; kept as sent otherwise, without effect */
+	bool enabled;
+	struct str timezone; /* IANA name, never absent */
+};
+
+/* What a read shows: secrets only as "is set". */
+struct schedule {
+	int64_t row;
+	uint8_t uuid[16];
+	struct schedule_definition definition; /* auth_token and signing_secret stay absent in reads */
+	bool has_auth_token, has_signing_secret;
+	bool has_next;
+	struct wall next_at; /* the next planned run */
+	int64_t triggered;   /* runs so far */
+	struct wall created_at, updated_at;
+	int64_t created_by, updated_by; /* user ids; 0 = gone or none */
+};
+
+struct user {
+	int64_t id;
+	struct str username, email;
+	struct str password_hash; /* absent: no usable password */
+	bool is_staff, is_active;
+	const int64_t *groups; /* ids, ascending */
+	size_t groups_n;
+};
+
+struct group {
+	int64_t id;
+	struct str name;
+};
+
+struct token {
+	int64_t id, user_id;
+	char prefix[8]; /* the first digits, to tell tokens apart */
+	struct wall created_at;
+};
+
+struct webhook {
+	int64_t id;
+	struct wall created_at, updated_at;
+	struct str event, target;
+	int64_t user_id;
+};
+
+struct failure {
+	int64_t id;
+	uint8_t schedule_uuid[16];
+	uint8_t run_uuid[16];
+	struct wall initiated_at; /* start of the run's first attempt */
+	struct str reason;
+};
+
+#endif

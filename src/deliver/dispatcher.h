@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The engine: which runs to claim, to start, to record, to put back, and when to wake. Pure: events in, actions out.
+ *
+ * `dispatcher_step(state, event) → actions` reads no clock, opens no socket, knows no SQL. Production carries the actions out with
+ * sockets and store jobs (delivery_loop.c); the simulator with arrays and a virtual clock.
+ *
+ *   claimed ─▶ WAITING (for its instant) ─▶ READY (for room) ─▶ FLYING ─▶ RECORDING ─▶ gone
+ *                  └──────────revoked or put back──────┘                     └─ store refused: stays, recorded again
+ *
+ * Bounds: held_max runs in memory, in_flight_max on the wire, lane_in_flight_max of them to one host; a lane gets at most a quarter of
+ * in_flight_max while other lanes wait. A lane whose waiting runs clog the memory (a hung host with a backlog) is parked: its waiting
+ * runs go back to the store, and come back as its flying ones end, in order; nobody else waits for it. */
+#ifndef DELIVER_DISPATCHER_H
+#define DELIVER_DISPATCHER_H
+
+#include "core/outcome.h"
+#include "core/retry.h"
+#include "core/run.h"
+
+struct dispatcher;
+
+struct dispatcher_options {
+	uint32_t held_max;           /* runs in memory, whatever their state */
+	uint32_t in_flight_max;
+	uint32_t lane_in_flight_max;
+	int64_t look_ahead_us;       /* claim this long before the instant, so that a commit's latency is not lateness */
+	struct retry_policy retry;
+	uint64_t seed;               /* of the generator that jitters retries */
+};
+
+enum dispatch_event_kind {
+	DISPATCH_TICK,         /* time has passed: the instant of the last WAKE has come, or more */
+	DISPATCH_DUE_HINT,     /* something is due at `due_at` that no earlier answer told of */
+	DISPATCH_CLAIMED,      /* the answer to CLAIM or CLAIM_LANE: runs now held by us */
+	DISPATCH_CLAIM_FAILED, /* the store could not: try again later */
+	DISPATCH_DONE,         /* an attempt ended */
+	DISPATCH_RECORDED,     /* the answer to RECORD: on disk (or fenced: not ours any more) */
+	DISPATCH_RECORD_FAILED,/* nothing was written: the same record is to be tried again */
+	DISPATCH_REVOKED,      /* an edit or delete took these runs back: do not start them */
+	DISPATCH_DRAIN,        /* claim no more; what flies ends and is recorded; what waits goes back */
+};
+
+struct dispatch_event {
+	enum dispatch_event_kind kind;
+	struct instant now;
+	union {
+		struct wall due_at; /* DUE_HINT */
+		struct {
+			struct run *runs;      /* kept by reference: see run_owner in the answer's batch */
+			uint32_t runs_n;
+			void *batch;           /* owner of the runs' memory; given back by an ACTION_FREE_BATCH when the last of its runs is gone */
+			bool more;             /* the store stopped at the room given: more is due now */
+			bool has_next;
+			struct wall next_at;   /* otherwise the earliest instant at which something will be due */
+			bool of_lane;          /* the answer to CLAIM_LANE: `lane` and whether it has more parked */
+			int64_t lane;
+		} claimed;
+		struct { int64_t run_id; const struct outcome *outcome; } done;
+		struct { const int64_t *run_ids; uint32_t n; } ids; /* RECORDED, RECORD_FAILED, REVOKED */
+	};
+};
+
+enum dispatch_action_kind {
+	DISPATCH_CLAIM,      /* ask the store for up to `room` runs due by now + look-ahead */
+	DISPATCH_CLAIM_LANE, /* ask for up to `room` parked runs of `lane` */
+	DISPATCH_START,      /* put `run` on the wire; `attempt` is its number from 1 */
+	DISPATCH_RECORD,     /* write `record`; all records of one step may share one job */
+	DISPATCH_FREE_BATCH, /* no run of `batch` is held any more */
+	DISPATCH_WAKE,       /* call DISPATCH_TICK at `wake_at` (at the latest; on the wall clock); exactly one per step, the last action */
+	DISPATCH_DRAINED,    /* after DRAIN: nothing is held any more */
+};
+
+/* What the store writes about a run after an attempt, or when it is given back unsent. */
+enum record_kind {
+	RECORD_DELIVERED, RECORD_RETRY, RECORD_FAILED, /* after an attempt: outcome is set */
+	RECORD_RELEASE,                               /* unsent: eligible again at `eligible_at` (drain) */
+	RECORD_PARK,                                  /* unsent: waits in its lane */
+};
+
+struct run_record {
+	int64_t run_id, lease, schedule_row, lane;
+	enum run_kind run_kind;
+	enum record_kind kind;
+	bool was_failed;
+	uint32_t attempts;         /* finished now */
+	struct wall eligible_at;   /* RETRY, RELEASE, PARK (as safety net) */
+	const struct outcome *outcome; /* owned by the dispatcher until RECORDED; NULL when unsent */
+};
+
+struct dispatch_action {
+	enum dispatch_action_kind kind;
+	union {
+		struct { uint32_t room; int64_t lane; struct wall until; } claim;
+		struct { struct run *run; uint32_t attempt; } start;
+		struct run_record record;
+		void *batch;
+		struct wall wake_at;
+	};
+};
+
+enum { DISPATCH_ACTIONS_MAX = 512 };
+
+struct dispatch_actions {
+	uint32_t n;
+	bool more; /* the list was full: step again at once with DISPATCH_TICK */
+	struct dispatch_action list[DISPATCH_ACTIONS_MAX];
+};
+
+struct dispatcher *dispatcher_new(const struct dispatcher_options *options);
+void dispatcher_free(struct dispatcher *dispatcher);
+void dispatcher_step(struct dispatcher *dispatcher, const struct dispatch_event *event, struct dispatch_actions *actions);
+
+struct dispatcher_counts {
+	uint32_t waiting, ready, flying, recording;
+	int64_t oldest_ready_age_us; /* now minus the start_at of the oldest run that is due and not flying; 0 when there is none */
+};
+struct dispatcher_counts dispatcher_count(const struct dispatcher *dispatcher, struct wall now);
+
+#endif
