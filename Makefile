@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The front door; meson does the work. `make run` to try it, `make test` to test it, `make build` for build/seed-scheduler.
+
+SANITIZE ?= address,undefined
+CLANG ?= clang
+
+.PHONY: build run test test-build deps deps-test crash property format install clean
+
+build: deps
+	@test -f build/release/build.ninja || meson setup build/release --buildtype=release -Db_lto=true -Dtests=false
+	ninja -C build/release
+	@ln -sf release/seed-scheduler build/seed-scheduler
+
+run: build
+	@tools/try.sh
+
+# Everything with sanitizers on; the last line is "N passed, N failed".
+test: test-build
+	@python3 tools/run_tests.py build/test
+
+test-build: deps-test
+	@test -f build/test/build.ninja || meson setup build/test -Db_sanitize=$(SANITIZE) -Db_lundef=false
+	@test -f build/clang/build.ninja || CC=$(CLANG) meson setup build/clang
+	ninja -C build/clang
+	ninja -C build/test
+
+# kill -9 under load, 50 times, with an independent receiver and oracle.
+crash: test-build
+	SEED_BINARY=build/test/seed-scheduler python3 tests/e2e/crash.py --kills 50
+
+deps:
+	@tools/install-deps.sh build
+
+deps-test:
+	@tools/install-deps.sh build test
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: build
+	install -D -m 755 build/release/seed-scheduler $(DESTDIR)/usr/bin/seed-scheduler
+	install -D -m 644 docs/man/seed-scheduler.8 $(DESTDIR)/usr/share/man/man8/seed-scheduler.8
+
+clean:
+	rm -rf build
