@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A fast receiver of callbacks: answers 200 to every POST and keeps what a measurement needs to know of it.
+ *
+ *   receiver PORT
+ *   GET /report   {"count":…,"ids":…,"duplicates":…,"early":…,"lateness_us":{"p50":…,"p99":…,"p999":…,"max":…},"first_us":…,"last_us":…}
+ *   POST /reset   forgets everything
+ *
+ * Lateness is the arrival here minus the request's Seed-Planned-At, both on this machine's wall clock; first attempts only (Seed-Attempt: 1). One thread,
+ * epoll, keep-alive, loopback only. It stops by SIGTERM. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 16384, BUFFER_BYTES = 16384, EVENTS_MAX = 512 };
+
+struct connection {
+	size_t n;
+	char bytes[BUFFER_BYTES];
+};
+
+struct id {
+	uint64_t high, low;
+};
+
+static struct {
+	uint64_t count, ids_n, duplicates, early;
+	int64_t first_us, last_us;
+	int64_t *lateness_us;
+	size_t lateness_n, lateness_room;
+	struct id *ids; /* open addressing, power of two */
+	size_t ids_room;
+} seen;
+
+static struct connection *connections[CONNECTIONS_MAX];
+static volatile sig_atomic_t stopped;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static int64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static uint64_t hex_run(const char *p, unsigned digits)
+{
+	uint64_t value = 0;
+
+	for (unsigned got = 0; got < digits; p++) {
+		if (*p == '-')
+			continue;
+		value = value << 4 | (uint64_t)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+		got++;
+	}
+	return value;
+}
+
+static bool insert_id(struct id *table, size_t room, struct id id)
+{
+	size_t at = (size_t)((id.high ^ id.low) * UINT64_C(0x9e3779b97f4a7c15)) & (room - 1);
+
+	for (; table[at].high || table[at].low; at = (at + 1) & (room - 1))
+		if (table[at].high == id.high && table[at].low == id.low)
+			return false;
+	table[at] = id;
+	return true;
+}
+
+static void note_id(struct id id)
+{
+	if (seen.ids_n * 2 >= seen.ids_room) {
+		size_t room = seen.ids_room ? seen.ids_room * 2 : 1 << 16;
+		struct id *table = calloc(room, sizeof *table);
+
+		if (!table)
+			die("receiver: memory");
+		for (size_t i = 0; i < seen.ids_room; i++)
+			if (seen.ids[i].high || seen.ids[i].low)
+				insert_id(table, room, seen.ids[i]);
+		free(seen.ids);
+		seen.ids = table;
+		seen.ids_room = room;
+	}
+	if (insert_id(seen.ids, seen.ids_room, id))
+		seen.ids_n++;
+	else
+		seen.duplicates++;
+}
+
+static void note_lateness(int64_t us)
+{
+	if (us < 0)
+		seen.early++;
+	if (seen.lateness_n == seen.lateness_room) {
+		seen.lateness_room = seen.lateness_room ? seen.lateness_room * 2 : 1 << 16;
+		seen.lateness_us = realloc(seen.lateness_us, seen.lateness_room * sizeof *seen.lateness_us);
+		if (!seen.lateness_us)
+			die("receiver: memory");
+	}
+	seen.lateness_us[seen.lateness_n++] = us;
+}
+
+/* "2026-11-24T21:04:07.123456Z" to microseconds since 1970. */
+static int64_t parse_planned(const char *p)
+{
+	struct tm tm = { 0 };
+	int micro = 0;
+
+	if (sscanf(p, "%d-%d-%dT%d:%d:%d.%6d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &micro) < 6)
+		return 0;
+	tm.tm_year -= 1900;
+	tm.tm_mon--;
+	return (int64_t)timegm(&tm) * 1000000 + micro;
+}
+
+static void note_callback(const char *head)
+{
+	const char *id = strstr(head, "\r\nIdempotency-Key: \""), *planned = strstr(head, "\r\nSeed-Planned-At: ");
+	const char *attempt = strstr(head, "\r\nSeed-Attempt: ");
+	int64_t now = now_us();
+
+	seen.count++;
+	if (!seen.first_us)
+		seen.first_us = now;
+	seen.last_us = now;
+	if (id)
+		note_id((struct id){ hex_run(id + 20, 16), hex_run(id + 39, 16) });
+	if (planned && attempt && attempt[16] == '1' && attempt[17] == '\r')
+		note_lateness(now - parse_planned(planned + 19));
+}
+
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int64_t percentile(double share)
+{
+	return seen.lateness_n ? seen.lateness_us[(size_t)((double)(seen.lateness_n - 1) * share)] : 0;
+}
+
+static int report(char *out, size_t room)
+{
+	char body[512];
+
+	if (seen.lateness_n)
+		qsort(seen.lateness_us, seen.lateness_n, sizeof *seen.lateness_us, by_size);
+	int n = snprintf(body, sizeof body,
+			 "{\"count\":%" PRIu64 ",\"ids\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"early\":%" PRIu64
+			 ",\"lateness_us\":{\"p50\":%" PRId64 ",\"p99\":%" PRId64 ",\"p999\":%" PRId64 ",\"max\":%" PRId64
+			 "},\"first_us\":%" PRId64 ",\"last_us\":%" PRId64 "}",
+			 seen.count, seen.ids_n, seen.duplicates, seen.early, percentile(0.5), percentile(0.99), percentile(0.999),
+			 percentile(1.0), seen.first_us, seen.last_us);
+
+	return snprintf(out, room, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, body);
+}
+
+static void forget(void)
+{
+	if (seen.ids)
+		memset(seen.ids, 0, seen.ids_room * sizeof *seen.ids);
+	seen.count = seen.ids_n = seen.duplicates = seen.early = 0;
+	seen.first_us = seen.last_us = 0;
+	seen.lateness_n = 0;
+}
+
+/* Takes whole requests from the front of the buffer and answers them; returns what to send, or -1 to close. */
+static int answer_all(struct connection *connection, char *out, size_t room)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+	int sent = 0;
+
+	for (;;) {
+		connection->bytes[connection->n] = '\0';
+		char *end = strstr(connection->bytes, "\r\n\r\n");
+
+		if (!end)
+			return connection->n == BUFFER_BYTES - 1 ? -1 : sent;
+		*end = '\0';
+		const char *length = strstr(connection->bytes, "\r\nContent-Length: ");
+		size_t whole = (size_t)(end + 4 - connection->bytes) + (length ? (size_t)atol(length + 18) : 0);
+
+		*end = '\r';
+		if (whole > BUFFER_BYTES - 1)
+			return -1;
+		if (connection->n < whole || (size_t)sent + 1024 > room)
+			return sent;
+		if (strncmp(connection->bytes, "GET /report ", 12) == 0) {
+			sent += report(out + sent, room - (size_t)sent);
+		} else {
+			if (strncmp(connection->bytes, "POST /reset ", 12) == 0)
+				forget();
+			else
+				note_callback(connection->bytes);
+			memcpy(out + sent, ok, sizeof ok - 1);
+			sent += (int)sizeof ok - 1;
+		}
+		memmove(connection->bytes, connection->bytes + whole, connection->n - whole);
+		connection->n -= whole;
+	}
+}
+
+static void drop(int fd)
+{
+	free(connections[fd]);
+	connections[fd] = NULL;
+	close(fd);
+}
+
+static void on_readable(int fd)
+{
+	struct connection *connection = connections[fd];
+	char out[8192];
+	ssize_t n = recv(fd, connection->bytes + connection->n, BUFFER_BYTES - 1 - connection->n, 0);
+
+	if (n <= 0) {
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			drop(fd);
+		return;
+	}
+	connection->n += (size_t)n;
+	int answer;
+
+	while ((answer = answer_all(connection, out, sizeof out)) > 0 && send(fd, out, (size_t)answer, MSG_NOSIGNAL) == answer)
+		;
+	if (answer != 0)
+		drop(fd);
+}
+
+static void on_acceptable(int epoll, int listener)
+{
+	int fd, on = 1;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+		if (fd >= CONNECTIONS_MAX || !(connections[fd] = malloc(sizeof *connections[fd]))) {
+			close(fd);
+			continue;
+		}
+		connections[fd]->n = 0;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+	}
+}
+
+static void on_stop(int signal_number)
+{
+	(void)signal_number;
+	stopped = 1;
+}
+
+static int listen_on(int port)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof address;
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (bind(fd, (const struct sockaddr *)&address, n) || listen(fd, 4096))
+		die("receiver: listen");
+	getsockname(fd, (struct sockaddr *)&address, &n);
+	printf("%d\n", ntohs(address.sin_port));
+	fflush(stdout);
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	struct epoll_event events[EVENTS_MAX], event = { .events = EPOLLIN };
+	struct sigaction action = { .sa_handler = on_stop };
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: receiver PORT (0 takes a free one and prints it)\n");
+		return 2;
+	}
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	int listener = listen_on(atoi(argv[1])), epoll = epoll_create1(EPOLL_CLOEXEC);
+
+	event.data.fd = listener;
+	epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+	while (!stopped) {
+		int n = epoll_wait(epoll, events, EVENTS_MAX, -1);
+
+		for (int i = 0; i < n; i++) {
+			if (events[i].data.fd == listener)
+				on_acceptable(epoll, listener);
+			else
+				on_readable(events[i].data.fd);
+		}
+	}
+	return 0;
+}
