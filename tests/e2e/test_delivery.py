@@ -13,11 +13,9 @@ import pytest
 
 from harness import receiver as answers
 from harness.receiver import Receiver
-from harness.service import HOOK_TOKEN
+from harness.service import HOOK_TOKEN, METRICS_PASSWORD, METRICS_USER
 from harness.times import iso, microseconds, planned
 from harness.wait import until
-
-from conftest import METRICS_PASSWORD, METRICS_USER
 
 PATH = "/api/v1/schedule/"
 FAILED = "/api/v1/failed-tasks/"

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("SEED_BINARY") or str(ROOT / "build" / "seed-scheduler")
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "Assertion")
 HOOK_TOKEN = "hook-token-of-the-tests"
+METRICS_USER, METRICS_PASSWORD = "metrics-user", "metrics-password"
 PASSWORD = "correct horse battery staple 42"
 
 
