@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The answer to a POST of ours, read piece by piece (RFC 9112, on llhttp): status, Retry-After, the first bytes of the body.
+/* The answer to a POST of ours, read piece by piece (RFC 9112, on llhttp): status, Retry-After, the first bytes of the
+ * body.
  *
- * No allocation, no socket, no clock: bytes in, one word out. Framing that could be read in two ways is refused. Interim answers (1xx) are passed
- * over. What is kept is bounded: the head, the number of interim answers, the bytes read after the head. */
+ * No allocation, no socket, no clock: bytes in, one word out. Framing that could be read in two ways is refused.
+ * Interim answers (1xx) are passed over. What is kept is bounded: the head, the number of interim answers, the bytes
+ * read after the head. */
 #ifndef HTTP_RESPONSE_H
 #define HTTP_RESPONSE_H
 
@@ -18,19 +20,21 @@ enum {
 
 enum response_progress {
 	RESPONSE_NEED_MORE,
-	RESPONSE_DONE,           /* the whole answer */
-	RESPONSE_DONE_TRUNCATED, /* status and head are whole, the body is longer than we read: judge by the status, close the connection */
-	RESPONSE_CUT_OFF,        /* only from response_finish: the connection ended inside the answer, or before it */
-	RESPONSE_BAD,            /* no HTTP/1 answer; `problem` says why */
+	RESPONSE_DONE,		 /* the whole answer */
+	RESPONSE_DONE_TRUNCATED, /* status and head are whole, the body is longer than we read: judge by the status,
+				    close the connection */
+	RESPONSE_CUT_OFF,	 /* only from response_finish: the connection ended inside the answer, or before it */
+	RESPONSE_BAD,		 /* no HTTP/1 answer; `problem` says why */
 	RESPONSE_HEAD_TOO_LARGE,
 };
 
 struct response {
-	bool began;          /* any byte came: the request may have been acted on */
-	bool may_reuse;      /* with RESPONSE_DONE: the connection can take the next request */
+	bool began;	     /* any byte came: the request may have been acted on */
+	bool may_reuse;	     /* with RESPONSE_DONE: the connection can take the next request */
 	unsigned status;     /* 200-999 once the final head is read, 0 before */
 	uint64_t body_bytes; /* de-chunked, read so far */
-	const char *problem; /* static words for outcome.detail, set with RESPONSE_BAD and RESPONSE_HEAD_TOO_LARGE, else NULL */
+	const char *problem; /* static words for outcome.detail, set with RESPONSE_BAD and RESPONSE_HEAD_TOO_LARGE, else
+				NULL */
 	size_t answer_n;
 	char answer[RESPONSE_ANSWER_BYTES_MAX]; /* the first bytes of the body, de-chunked */
 
@@ -46,12 +50,14 @@ struct response {
 };
 
 void response_init(struct response *response);
-/* Takes the next bytes. After anything but RESPONSE_NEED_MORE the answer is over; feeding on is allowed only to learn that bytes which came behind a
- * whole answer make the connection unfit for reuse, and changes nothing else. */
+/* Takes the next bytes. After anything but RESPONSE_NEED_MORE the answer is over; feeding on is allowed only to learn
+ * that bytes which came behind a whole answer make the connection unfit for reuse, and changes nothing else. */
 enum response_progress response_feed(struct response *response, struct str bytes);
-/* The peer has ended the connection: RESPONSE_DONE for a body that lasts until then, the earlier word when the answer was over, else RESPONSE_CUT_OFF. */
+/* The peer has ended the connection: RESPONSE_DONE for a body that lasts until then, the earlier word when the answer
+ * was over, else RESPONSE_CUT_OFF. */
 enum response_progress response_finish(struct response *response);
-/* The Retry-After value, trimmed; absent without one, when there were several, or when it was too long. Borrowed from `response`. */
+/* The Retry-After value, trimmed; absent without one, when there were several, or when it was too long. Borrowed from
+ * `response`. */
 struct str response_retry_after(const struct response *response);
 
 #endif
