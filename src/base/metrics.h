@@ -38,6 +38,8 @@ void metric_add(enum metric id, int64_t n);
 void metric_set(enum metric id, int64_t value);
 int64_t metric_get(enum metric id);
 void histogram_observe_us(enum histogram id, int64_t us);
+/* Shown as a label of seed_tzdata_info. Call before threads start. */
+void metrics_set_tzdata_version(const char *version);
 /* The whole page, process_* included (read from /proc/self and getrusage(2)). */
 void metrics_render(struct buf *page);
 
