@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Requests whose framing is ambiguous or wrong, for test_request and test_server: each is refused and its connection
+ * closed. */
+#ifndef TESTS_MALFORMED_H
+#define TESTS_MALFORMED_H
+
+#include "base/str.h"
+
+struct malformed {
+	const char *name;
+	struct str bytes;
+	unsigned status;
+};
+
+#define H "Host: a\r\n"
+#define BAD(name, text, status)                                                                                        \
+	{                                                                                                              \
+		name, { text, sizeof(text) - 1 }, status                                                               \
+	}
+
+static const struct malformed malformed[] = {
+	BAD("bare LF everywhere", "GET / HTTP/1.1\nHost: a\n\n", 400),
+	BAD("bare LF after the request line", "GET / HTTP/1.1\n" H "\r\n", 400),
+	BAD("bare LF after a header", "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400),
+	BAD("bare LF as the empty line", "GET / HTTP/1.1\r\n" H "\n", 400),
+	BAD("folded header", "GET / HTTP/1.1\r\n" H "X: a\r\n b\r\n\r\n", 400),
+	BAD("folded with a tab", "GET / HTTP/1.1\r\n" H "X: a\r\n\tb\r\n\r\n", 400),
+	BAD("blank before the first header", "GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400),
+	BAD("blank before the colon", "POST / HTTP/1.1\r\n" H "Content-Length : 5\r\n\r\nhello", 400),
+	BAD("tab before the colon", "POST / HTTP/1.1\r\n" H "Content-Length\t: 5\r\n\r\nhello", 400),
+	BAD("Content-Length twice, same", "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+	    400),
+	BAD("Content-Length twice, different",
+	    "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", 400),
+	BAD("Content-Length, then chunked",
+	    "POST / HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+	BAD("chunked, then Content-Length",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400),
+	BAD("Content-Length +5", "POST / HTTP/1.1\r\n" H "Content-Length: +5\r\n\r\nhello", 400),
+	BAD("Content-Length 0x5", "POST / HTTP/1.1\r\n" H "Content-Length: 0x5\r\n\r\nhello", 400),
+	BAD("Content-Length 5,5", "POST / HTTP/1.1\r\n" H "Content-Length: 5,5\r\n\r\nhello", 400),
+	BAD("Content-Length 5 5", "POST / HTTP/1.1\r\n" H "Content-Length: 5 5\r\n\r\nhello", 400),
+	BAD("Content-Length -1", "POST / HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\nhello", 400),
+	BAD("Content-Length empty", "POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\nhello", 400),
+	BAD("Content-Length beyond 64 bits",
+	    "POST / HTTP/1.1\r\n" H "Content-Length: 99999999999999999999999\r\n\r\nhello", 400),
+	BAD("Content-Length huge", "POST / HTTP/1.1\r\n" H "Content-Length: 1000000000000000000\r\n\r\nhello", 413),
+	BAD("Transfer-Encoding twice",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+	BAD("Transfer-Encoding chunked, identity",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+	BAD("Transfer-Encoding gzip, chunked",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+	BAD("Transfer-Encoding identity", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n", 400),
+	BAD("Transfer-Encoding xchunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
+	BAD("Transfer-Encoding empty", "POST / HTTP/1.1\r\n" H "Transfer-Encoding:\r\n\r\n0\r\n\r\n", 400),
+	BAD("Transfer-Encoding with a vertical tab",
+	    "POST / HTTP/1.1\r\n" H "Transfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n", 400),
+	BAD("Transfer-Encoding in 1.0", "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+#define CHUNKED "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
+	BAD("chunk size 0x5", CHUNKED "0x5\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk size +5", CHUNKED "+5\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk size -5", CHUNKED "-5\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("blank before the chunk size", CHUNKED " 5\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("blank after the chunk size", CHUNKED "5 \r\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk size empty", CHUNKED "\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk size only an extension", CHUNKED ";a\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk size of 17 digits", CHUNKED "00000000000000005\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk size beyond 64 bits", CHUNKED "fffffffffffffffff\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk size, LF only", CHUNKED "5\nhello\r\n0\r\n\r\n", 400),
+	BAD("chunk data, LF only", CHUNKED "5\r\nhello\n0\r\n\r\n", 400),
+	BAD("chunk data too long", CHUNKED "5\r\nhello!\r\n0\r\n\r\n", 400),
+	BAD("chunk extension, LF only", CHUNKED "5;a=b\nhello\r\n0\r\n\r\n", 400),
+	BAD("last chunk, LF only", CHUNKED "5\r\nhello\r\n0\n\r\n", 400),
+	BAD("end of body, LF only", CHUNKED "5\r\nhello\r\n0\r\n\n", 400),
+	BAD("NUL in a chunk extension", CHUNKED "5;a\0b\r\nhello\r\n0\r\n\r\n", 400),
+	BAD("folded trailer", CHUNKED "0\r\nX: a\r\n b\r\n\r\n", 400),
+	BAD("trailer without a colon", CHUNKED "0\r\nX\r\n\r\n", 400),
+	BAD("two Host", "GET / HTTP/1.1\r\n" H H "\r\n", 400),
+	BAD("two Host in 1.0", "GET / HTTP/1.0\r\n" H H "\r\n", 400),
+	BAD("no Host", "GET / HTTP/1.1\r\n\r\n", 400),
+	BAD("empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+	BAD("Host with a slash", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+	BAD("Host with userinfo", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400),
+	BAD("Host with a list", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
+	BAD("Host with a bad port", "GET / HTTP/1.1\r\nHost: a:80x\r\n\r\n", 400),
+	BAD("Host with a port beyond 65535", "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", 400),
+	BAD("Host with an open bracket", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400),
+	BAD("Host with non-ASCII", "GET / HTTP/1.1\r\nHost: b\xc3\xbc\r\n\r\n", 400),
+	BAD("HTTP/1.10", "GET / HTTP/1.10\r\n" H "\r\n", 400),
+	BAD("HTTP/2.0", "GET / HTTP/2.0\r\n" H "\r\n", 505),
+	BAD("HTTP/9.9", "GET / HTTP/9.9\r\n" H "\r\n", 505),
+	BAD("HTTP/0.9", "GET / HTTP/0.9\r\n" H "\r\n", 505),
+	BAD("HTTP/1.2", "GET / HTTP/1.2\r\n" H "\r\n", 505),
+	BAD("no version", "GET /\r\n", 400),
+	BAD("lower-case version", "GET / http/1.1\r\n" H "\r\n", 400),
+	BAD("other protocol", "GET / RTSP/1.0\r\n" H "\r\n", 400),
+	BAD("blank after the version", "GET / HTTP/1.1 \r\n" H "\r\n", 400),
+	BAD("two blanks after the method", "GET  / HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("two blanks before the version", "GET /  HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("tab after the method", "GET\t/ HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("blank before the method", " GET / HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("two empty lines first", "\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("NUL in a value", "GET / HTTP/1.1\r\n" H "X: a\0b\r\n\r\n", 400),
+	BAD("CR in a value", "GET / HTTP/1.1\r\n" H "X: a\rb\r\n\r\n", 400),
+	BAD("CR CR LF", "GET / HTTP/1.1\r\n" H "X: a\r\r\n\r\n", 400),
+	BAD("escape in a value", "GET / HTTP/1.1\r\n" H "X: a\033b\r\n\r\n", 400),
+	BAD("DEL in a value", "GET / HTTP/1.1\r\n" H "X: a\177b\r\n\r\n", 400),
+	BAD("NUL in the target", "GET /a\0b HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("CR in the target", "GET /a\rb HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("blank in the target", "GET /a b HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("tab in the target", "GET /a\tb HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("non-ASCII in the target", "GET /\xc3\xbc HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("fragment in the target", "GET /a#b HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("relative target", "GET a HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("asterisk", "OPTIONS * HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("authority form", "CONNECT a:80 HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("absolute form with userinfo", "GET http://u@a/ HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("absolute form without a host", "GET http:///x HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("absolute form of another scheme", "GET ftp://a/x HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("absolute form without Host", "GET http://a/x HTTP/1.1\r\n\r\n", 400),
+	BAD("brackets in a name", "GET / HTTP/1.1\r\n" H "X[a]: b\r\n\r\n", 400),
+	BAD("blank in a name", "GET / HTTP/1.1\r\n" H "X a: b\r\n\r\n", 400),
+	BAD("control character in a name", "GET / HTTP/1.1\r\n" H "X\001a: b\r\n\r\n", 400),
+	BAD("NUL in a name", "GET / HTTP/1.1\r\n" H "X\0a: b\r\n\r\n", 400),
+	BAD("non-ASCII in a name", "GET / HTTP/1.1\r\n" H "X\xc3\xbc: b\r\n\r\n", 400),
+	BAD("no name", "GET / HTTP/1.1\r\n" H ": b\r\n\r\n", 400),
+	BAD("no colon", "GET / HTTP/1.1\r\n" H "Xa\r\n\r\n", 400),
+	BAD("method with @", "G@T / HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("method with a colon", "GET: / HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("method of 33 characters", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG / HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("only a target", "/ HTTP/1.1\r\n" H "\r\n", 400),
+	BAD("TLS hello", "\026\003\001\002\000\001\000\001\374\003\003\n", 400),
+	BAD("HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+	BAD("unknown expectation", "POST / HTTP/1.1\r\n" H "Expect: 200-ok\r\nContent-Length: 1\r\n\r\n1", 417),
+};
+
+enum { MALFORMED_N = sizeof malformed / sizeof malformed[0] };
+
+#endif
