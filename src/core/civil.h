@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Dates of the proleptic Gregorian calendar and day numbers. Pure; algorithm: Howard Hinnant, "chrono-Compatible Low-Level
- * Date Algorithms". */
+/* Dates of the proleptic Gregorian calendar and day numbers. Pure; algorithm: Howard Hinnant, "chrono-Compatible
+ * Low-Level Date Algorithms". */
 #ifndef CORE_CIVIL_H
 #define CORE_CIVIL_H
 
@@ -8,9 +8,9 @@
 
 struct civil {
 	int32_t year;
-	int32_t month;  /* 1-12 */
-	int32_t day;    /* 1-31 */
-	int32_t hour;   /* 0-23 */
+	int32_t month;	/* 1-12 */
+	int32_t day;	/* 1-31 */
+	int32_t hour;	/* 0-23 */
 	int32_t minute; /* 0-59 */
 	int32_t second; /* 0-59 */
 };

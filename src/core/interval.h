@@ -8,9 +8,10 @@
 
 enum interval_verdict { INTERVAL_OK, INTERVAL_BAD_TEXT, INTERVAL_BAD_PERIOD, INTERVAL_TOO_LARGE };
 
-/* Two words split on white space: an integer as Python's int() reads it (sign, leading zeros, 1_0, Unicode digits) and a period: days hours
- * minutes seconds microseconds, or the singular. INTERVAL_OK sets *period_us, which may be zero or negative: the caller compares it with
- * the smallest interval allowed. Beyond 2147483647 periods: INTERVAL_TOO_LARGE. */
+/* Two words split on white space: an integer as Python's int() reads it (sign, leading zeros, 1_0, Unicode digits) and
+ * a period: days hours minutes seconds microseconds, or the singular. INTERVAL_OK sets *period_us, which may be zero or
+ * negative: the caller compares it with the smallest interval allowed; a product beyond 64 bits stops at INT64_MIN or
+ * INT64_MAX, which lies past the end of year 9999 anyway. Beyond 2147483647 periods: INTERVAL_TOO_LARGE. */
 enum interval_verdict interval_parse(struct str text, int64_t *period_us);
 
 /* The first grid instant strictly after `after`, never before anchor + 1 period. False past the end of year 9999. */

@@ -9,7 +9,8 @@
 enum timestamp_verdict { TIMESTAMP_OK, TIMESTAMP_MALFORMED, TIMESTAMP_OUT_OF_RANGE };
 
 /* What the API takes (contract.md, next_send_at): YYYY-M[M]-D[D], 'T' or one blank, H[H]:M[M][:S[S][.1 to 12 digits]],
- * optional Z, +HH:MM, +HHMM or +HH below 24:00 (none = UTC); capital T and Z only; not trimmed; digits past the 6th are dropped. */
+ * optional Z, +HH:MM, +HHMM or +HH below 24:00 (none = UTC); capital T and Z only; not trimmed; digits past the 6th are
+ * dropped. */
 enum timestamp_verdict timestamp_parse(struct str text, struct wall *at);
 /* YYYY-MM-DDTHH:MM:SS[.ffffff]Z, the fraction left out when zero. */
 void timestamp_add(struct buf *buf, struct wall at);
