@@ -22,6 +22,8 @@ static const struct malformed malformed[] = {
 	BAD("bare LF everywhere", "GET / HTTP/1.1\nHost: a\n\n", 400),
 	BAD("bare LF after the request line", "GET / HTTP/1.1\n" H "\r\n", 400),
 	BAD("bare LF after a header", "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400),
+	BAD("bare LF after a longer value", "GET / HTTP/1.1\r\n" H "X: abcdef\n\r\n", 400),
+	BAD("bare LF after the last of many", "GET / HTTP/1.0\r\nX: a\r\nY: abcdef\nZ: a\r\n\r\n", 400),
 	BAD("bare LF as the empty line", "GET / HTTP/1.1\r\n" H "\n", 400),
 	BAD("folded header", "GET / HTTP/1.1\r\n" H "X: a\r\n b\r\n\r\n", 400),
 	BAD("folded with a tab", "GET / HTTP/1.1\r\n" H "X: a\r\n\tb\r\n\r\n", 400),
