@@ -33,18 +33,19 @@ struct response {
 	bool may_reuse;	     /* with RESPONSE_DONE: the connection can take the next request */
 	unsigned status;     /* 200-999 once the final head is read, 0 before */
 	uint64_t body_bytes; /* de-chunked, read so far */
-	const char *problem; /* static words for outcome.detail, set with RESPONSE_BAD and RESPONSE_HEAD_TOO_LARGE, else
-				NULL */
+	const char *
+		problem; /* with RESPONSE_BAD and RESPONSE_HEAD_TOO_LARGE: static words for outcome.detail; else NULL */
 	size_t answer_n;
 	char answer[RESPONSE_ANSWER_BYTES_MAX]; /* the first bytes of the body, de-chunked */
 
 	/* The rest is response.c's own. */
 	enum response_progress progress;
-	size_t head_n, body_raw_n, line_n, name_n, retry_after_n;
-	unsigned interim_n;
-	unsigned char line_state, framing_state, name_is_retry_after;
-	bool head_is_over, message_is_over, retry_after_is_given, retry_after_is_over;
-	const char *framing_at;
+	size_t head_n, line_n, body_raw_n, retry_after_n;
+	unsigned interim_n, retry_afters_n;
+	unsigned char head_state, chunk_state;
+	bool is_retry_after; /* the header being read */
+	bool is_head_over, is_head_agreed, is_chunked, is_last_chunk, is_message_over;
+	const char *framing_at; /* within the bytes being fed: the first that llhttp has not called body */
 	char retry_after[RESPONSE_RETRY_AFTER_BYTES_MAX];
 	uint64_t parser[16]; /* an llhttp_t, so that only http/ knows llhttp */
 };
