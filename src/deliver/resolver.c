@@ -218,3 +218,8 @@ void resolver_free(struct resolver *resolver)
 	free(resolver);
 	ares_library_cleanup();
 }
+
+const char *resolver_version(void)
+{
+	return ares_version(NULL);
+}

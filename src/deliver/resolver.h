@@ -33,4 +33,7 @@ void resolver_cancel(struct resolver_lookup *lookup);
 void resolver_close(struct resolver *resolver);
 void resolver_free(struct resolver *resolver);
 
+/* Version text of the library at run time. */
+const char *resolver_version(void);
+
 #endif

@@ -593,3 +593,11 @@ void request_release(struct request_reader *reader)
 	buf_release(&reader->head);
 	buf_release(&reader->body);
 }
+
+#define TEXT_OF(x) #x
+#define VERSION_TEXT(major, minor, patch) TEXT_OF(major) "." TEXT_OF(minor) "." TEXT_OF(patch)
+
+const char *http_parser_version(void)
+{
+	return VERSION_TEXT(LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+}

@@ -117,4 +117,7 @@ bool http_server_is_idle(const struct http_server *server);
 void http_server_close(struct http_server *server);
 void http_server_free(struct http_server *server);
 
+/* Version of the HTTP parser that was compiled in: "8.1.0". */
+const char *http_parser_version(void);
+
 #endif
