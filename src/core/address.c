@@ -125,6 +125,20 @@ static bool is_listed(const struct egress_policy *policy, struct address address
 	return false;
 }
 
+/* Who lists the whole IPv4 loopback means this machine: `localhost` usually has ::1 as well, and one refused address
+ * refuses the name. */
+static bool is_loopback_listed(const struct egress_policy *policy, struct address address)
+{
+	for (unsigned i = 0; i < policy->allowed_n; i++) {
+		const struct egress_network *network = &policy->allowed[i];
+
+		if (!network->base.is_v6 && network->prefix <= loopback_v4.prefix &&
+		    bits_equal(loopback_v4.base, network->base.bytes, network->prefix))
+			return is_same(address, loopback_address_v6);
+	}
+	return false;
+}
+
 /* connect(2) to the unspecified address reaches the loopback. */
 static struct address connected(struct address address)
 {
@@ -211,7 +225,7 @@ enum address_verdict address_judge(const struct egress_policy *policy, struct ad
 		return ADDRESS_DENIED_METADATA;
 	if (port == 0)
 		return ADDRESS_DENIED_PORT;
-	if (is_listed(policy, address, false))
+	if (is_listed(policy, address, false) || is_loopback_listed(policy, address))
 		return ADDRESS_ALLOWED;
 	if (!is_global(address))
 		return ADDRESS_DENIED;

@@ -2,7 +2,7 @@
 /* The egress policy: may we connect to this address and port? Pure.
  *
  * By default only global unicast addresses and the ports 80, 443 and 1024-65535 are allowed; everything marked D in security.md section 2 is refused.
- * `--egress-allow CIDR` opens a network (every port of it); cloud metadata addresses stay refused unless listed one by one (/32 or /128).
+ * `--egress-allow CIDR` opens a network (every port of it; 127.0.0.0/8 opens ::1 too); cloud metadata addresses stay refused unless listed one by one (/32 or /128).
  * IPv4 hidden in IPv6 (mapped) is judged as IPv4; other embeddings (compatible, NAT64, 6to4, Teredo) are refused. */
 #ifndef CORE_ADDRESS_H
 #define CORE_ADDRESS_H

@@ -239,7 +239,7 @@ static void test_allowed_networks(void **state)
 		{ 1, "http://127.0.0.1:22/", ALLOW },
 		{ 8, "http://localhost/", NAME },
 		{ 8, "http://foo.localhost/", NAME },
-		{ 9, "http://[::1]/", DENY },
+		{ 9, "http://[::1]:22/", ALLOW },
 		{ 11, "http://[::ffff:127.0.0.1]:1/", ALLOW },
 		{ 6, "http://0.0.0.0/", DENY },
 		{ 16, "http://[fe80::1]/", DENY },
@@ -267,6 +267,35 @@ static void test_allowed_networks(void **state)
 	allow(&policy, "100.100.100.200/32");
 	allow(&policy, "::ffff:8.8.8.0/120");
 	check_rows(&policy, rows, N(rows));
+}
+
+/* `localhost` is 127.0.0.1 and ::1; who lists the first alone gets the first alone. */
+static void test_both_loopbacks(void **state)
+{
+	static const struct {
+		const char *cidr;
+		enum address_verdict v4, v6, mapped_other;
+	} rows[] = {
+		{ "127.0.0.0/8", ADDRESS_ALLOWED, ADDRESS_ALLOWED, ADDRESS_ALLOWED },
+		{ "0.0.0.0/0", ADDRESS_ALLOWED, ADDRESS_ALLOWED, ADDRESS_ALLOWED },
+		{ "127.0.0.0/9", ADDRESS_ALLOWED, ADDRESS_DENIED, ADDRESS_ALLOWED },
+		{ "127.0.0.1", ADDRESS_ALLOWED, ADDRESS_DENIED, ADDRESS_DENIED },
+		{ "10.0.0.0/8", ADDRESS_DENIED, ADDRESS_DENIED, ADDRESS_DENIED },
+		{ "::1", ADDRESS_DENIED, ADDRESS_ALLOWED, ADDRESS_DENIED },
+		{ "::/0", ADDRESS_DENIED, ADDRESS_ALLOWED, ADDRESS_DENIED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct egress_policy policy = { 0 };
+
+		allow(&policy, rows[i].cidr);
+		assert_int_equal(address_judge(&policy, address_of("127.0.0.1"), 25), rows[i].v4);
+		assert_int_equal(address_judge(&policy, address_of("::1"), 25), rows[i].v6);
+		assert_int_equal(address_judge(&policy, address_of("::ffff:127.0.0.2"), 25), rows[i].mapped_other);
+		assert_int_equal(address_judge(&policy, address_of("fe80::1"), 25),
+				 i == 6 ? ADDRESS_ALLOWED : ADDRESS_DENIED);
+	}
 }
 
 static void test_whole_internet_still_spares_metadata(void **state)
@@ -452,6 +481,7 @@ int main(void)
 		cmocka_unit_test(test_default_policy),
 		cmocka_unit_test(test_answers_of_lookups),
 		cmocka_unit_test(test_allowed_networks),
+		cmocka_unit_test(test_both_loopbacks),
 		cmocka_unit_test(test_whole_internet_still_spares_metadata),
 		cmocka_unit_test(test_metadata_listed_one_by_one),
 		cmocka_unit_test(test_own_listeners),
