@@ -2,6 +2,7 @@
 /* Bump allocation in chunks. This is the only file that calls malloc, calloc and realloc. */
 #include "base/arena.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,8 +54,10 @@ void arena_release(struct arena *arena)
 
 void *arena_alloc(struct arena *arena, size_t n)
 {
-	size_t rounded = (n + sizeof(max_align_t) - 1) & ~(sizeof(max_align_t) - 1);
+	size_t align = sizeof(max_align_t);
+	size_t rounded = n ? (n + align - 1) & ~(align - 1) : align;
 
+	assert(rounded >= n);
 	if (rounded > arena->free_n) {
 		size_t size = rounded > CHUNK_BYTES ? rounded : CHUNK_BYTES;
 		struct arena_chunk *chunk = memory_new(sizeof *chunk + size);

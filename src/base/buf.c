@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A byte buffer that doubles up to its maximum and remembers that it overflowed. */
+/* A byte buffer that doubles up to its maximum and remembers that it overflowed. There is always one byte of room more
+ * than asked for, so that vsnprintf's zero byte never costs a byte of the maximum. */
 #include "base/buf.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +36,11 @@ char *buf_reserve(struct buf *buf, size_t n)
 		buf->failed = true;
 		return NULL;
 	}
-	if (n > buf->room - buf->n || !buf->p) {
+	assert(n < SIZE_MAX / 4);
+	if (buf->n + n >= buf->room) {
 		size_t room = buf->room ? buf->room : FIRST_BYTES;
 
-		while (room < buf->n + n)
+		while (room <= buf->n + n)
 			room *= 2;
 		buf->p = memory_resize(buf->p, room);
 		buf->room = room;
@@ -86,7 +89,7 @@ void buf_printf(struct buf *buf, const char *format, ...)
 	va_start(list, format);
 	int n = vsnprintf(NULL, 0, format, list);
 	va_end(list);
-	char *at = n < 0 ? NULL : buf_reserve(buf, (size_t)n + 1);
+	char *at = n < 0 ? NULL : buf_reserve(buf, (size_t)n);
 
 	if (!at)
 		return;

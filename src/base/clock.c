@@ -2,6 +2,7 @@
 /* The product's only clock and only source of chance; everything else takes them as arguments. */
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -25,11 +26,11 @@ void random_bytes(void *p, size_t n)
 	for (size_t done = 0; done < n;) {
 		ssize_t got = getrandom((char *)p + done, n - done, 0);
 
-		if (got < 0) {
+		if (got < 0 && errno != EINTR) {
 			perror("seed-scheduler: getrandom");
 			abort();
 		}
-		done += (size_t)got;
+		done += got > 0 ? (size_t)got : 0;
 	}
 }
 

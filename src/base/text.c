@@ -5,14 +5,22 @@
 #include <assert.h>
 #include <string.h>
 
-enum { INVALID_CODE_POINT = 0x7fffffff };
+static size_t sequence_n(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc2 || first > 0xf4)
+		return 0;
+	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
 
-/* Length of the sequence that starts at `at`, 0 when it is not valid; *code_point gets its value. */
-static size_t decode_one(struct str s, size_t at, uint32_t *code_point)
+size_t utf8_decode(struct str s, size_t at, uint32_t *code_point)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+
+	assert(at < s.n);
 	unsigned char first = (unsigned char)s.p[at];
-	size_t n = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : (first & 0xf0) == 0xe0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+	size_t n = sequence_n(first);
 
 	if (n == 0 || n > s.n - at)
 		return 0;
@@ -31,18 +39,40 @@ static size_t decode_one(struct str s, size_t at, uint32_t *code_point)
 	return n;
 }
 
-bool utf8_is_valid(struct str s)
+/* Where the ASCII bytes from `at` on end, eight at a time: most texts are nothing else. */
+static size_t skip_ascii(struct str s, size_t at)
+{
+	uint64_t eight;
+
+	while (s.n - at >= sizeof eight) {
+		memcpy(&eight, s.p + at, sizeof eight);
+		if (eight & UINT64_C(0x8080808080808080))
+			break;
+		at += sizeof eight;
+	}
+	while (at < s.n && (unsigned char)s.p[at] < 0x80)
+		at++;
+	return at;
+}
+
+size_t utf8_valid_n(struct str s)
 {
 	uint32_t code_point;
+	size_t at = skip_ascii(s, 0);
 
-	for (size_t at = 0; at < s.n;) {
-		size_t n = decode_one(s, at, &code_point);
+	while (at < s.n) {
+		size_t n = utf8_decode(s, at, &code_point);
 
 		if (n == 0)
-			return false;
-		at += n;
+			return at;
+		at = skip_ascii(s, at + n);
 	}
-	return true;
+	return s.n;
+}
+
+bool utf8_is_valid(struct str s)
+{
+	return utf8_valid_n(s) == s.n;
 }
 
 size_t utf8_count(struct str s)
@@ -56,8 +86,8 @@ size_t utf8_count(struct str s)
 
 uint32_t utf8_next(struct str s, size_t *at)
 {
-	uint32_t code_point = INVALID_CODE_POINT;
-	size_t n = decode_one(s, *at, &code_point);
+	uint32_t code_point = 0;
+	size_t n = utf8_decode(s, *at, &code_point);
 
 	assert(n > 0);
 	*at += n;
@@ -147,8 +177,8 @@ static int base64_value(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* What Python's binascii does: a '=' counts only where padding may stand (third or fourth place of a group), and the padding that
- * completes a group ends the text; other bytes outside the alphabet are passed over. */
+/* What Python's binascii does: a '=' counts only where padding may stand (third or fourth place of a group), and the
+ * padding that completes a group ends the text; other bytes outside the alphabet are passed over. */
 bool base64_decode(struct arena *arena, struct str text, struct str *bytes)
 {
 	char *out = arena_alloc(arena, text.n / 4 * 3 + 4);
