@@ -562,13 +562,8 @@ static void record(struct dispatcher *d, struct dispatch_actions *actions)
 			return;
 		action->record = (struct run_record){
 			.slot = slot,
-			.run_id = run->run->id,
-			.lease = run->run->lease,
-			.schedule_row = run->run->schedule_row,
-			.lane = run->run->lane,
-			.run_kind = run->run->kind,
+			.run = run->run,
 			.kind = run->kind,
-			.was_failed = run->run->was_failed,
 			.attempts = run->attempts,
 			.eligible_at = run->eligible_at,
 			.outcome = run->outcome == HELD_NONE ? NULL : &d->outcomes[run->outcome],

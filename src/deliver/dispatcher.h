@@ -89,14 +89,12 @@ enum record_kind {
 };
 
 struct run_record {
-	uint32_t slot;             /* names the held run in the answer */
-	int64_t run_id, lease, schedule_row, lane;
-	enum run_kind run_kind;
+	uint32_t slot;                 /* names the held run in the answer */
+	const struct run *run;         /* valid until FREE: id, lease, lane and the rest of who it is */
 	enum record_kind kind;
-	bool was_failed;
-	uint32_t attempts;         /* finished now */
-	struct wall eligible_at;   /* RETRY, RELEASE, PARK (as safety net) */
-	const struct outcome *outcome; /* owned by the dispatcher until RECORDED; NULL when unsent. Of a delivered run without the answer's bytes */
+	uint32_t attempts;             /* finished now */
+	struct wall eligible_at;       /* RETRY, RELEASE, PARK (as safety net) */
+	const struct outcome *outcome; /* valid until RECORDED; NULL when unsent. Of a delivered run without the answer's bytes */
 };
 
 struct dispatch_action {

@@ -510,8 +510,8 @@ static void an_attempt_ends_in_the_right_record(void **state)
 		if (record->kind != cases[i].kind)
 			fail_msg("%s: record kind %d", cases[i].name, (int)record->kind);
 		assert_int_equal(record->attempts, cases[i].attempts + 1);
-		assert_int_equal(record->lease, 1001);
-		assert_int_equal(record->schedule_row, 7);
+		assert_int_equal(record->run->lease, 1001);
+		assert_int_equal(record->run->schedule_row, 7);
 		assert_int_equal(record->outcome->status, cases[i].outcome.status);
 		if (record->kind == RECORD_RETRY) {
 			assert_in_range(record->eligible_at.us, T0 + cases[i].outcome.retry_after_us, T0 + cases[i].wait_us_max);
@@ -573,8 +573,8 @@ static void a_record_that_fails_comes_again_and_nothing_starts_meanwhile(void **
 		rig_pass(rig, 1);
 		assert_int_equal(rig->starts_n, 0);
 	}
-	assert_int_equal(rig->records[0].run_id, 1);
-	assert_int_equal(rig->records[1].run_id, 2);
+	assert_int_equal(rig->records[0].run->id, 1);
+	assert_int_equal(rig->records[1].run->id, 2);
 	rig_forget(rig);
 	rig_claimed_n(rig, 50, 1, 9, T0, (struct claimed){ 0 });
 	assert_int_equal(rig->starts_n, 0);
@@ -643,7 +643,7 @@ static void a_revoked_run_vanishes_unless_it_flies(void **state)
 	assert_int_equal(rig->freed_n, 2);
 	rig_done(rig, rig->starts[0].slot, failed);
 	assert_int_equal(rig->records_n, 1);
-	assert_int_equal(rig->records[0].run_id, 1);
+	assert_int_equal(rig->records[0].run->id, 1);
 	assert_int_equal(rig->starts[1].run_id, 3);
 	rig_pass(rig, 60 * MS);
 	assert_int_equal(rig->starts_n, 2);
@@ -660,7 +660,7 @@ static void a_run_revoked_before_the_claim_answers_is_put_back(void **state)
 	rig_claimed_n(rig, 1, 3, 5, T0, (struct claimed){ 0 });
 	assert_int_equal(rig->starts_n, 2);
 	assert_int_equal(rig->records_n, 1);
-	assert_int_equal(rig->records[0].run_id, 2);
+	assert_int_equal(rig->records[0].run->id, 2);
 	assert_int_equal(rig->records[0].kind, RECORD_RELEASE);
 	assert_int_equal(rig->records[0].eligible_at.us, T0);
 	assert_null(rig->records[0].outcome);
@@ -706,7 +706,7 @@ static void a_run_claimed_anew_replaces_the_waiting_one_and_waits_for_the_flying
 	rig_claimed(rig, &again, 1, (struct claimed){ 0 });
 	assert_int_equal(rig->starts_n, 1);
 	assert_int_equal(rig->records_n, 1);
-	assert_int_equal(rig->records[0].lease, 78);
+	assert_int_equal(rig->records[0].run->lease, 78);
 	assert_int_equal(rig->records[0].kind, RECORD_RELEASE);
 	assert_int_equal(rig->records[0].eligible_at.us, T0 + S);
 	rig_pass(rig, 60 * MS);
@@ -730,7 +730,7 @@ static void draining_puts_back_what_waits_and_ends_with_what_flies(void **state)
 	assert_int_equal(rig->records_n, 4);
 	for (unsigned i = 0; i < 4; i++) {
 		assert_int_equal(rig->records[i].kind, RECORD_RELEASE);
-		assert_int_equal(rig->records[i].eligible_at.us, rig->records[i].run_id >= 4 ? T0 + 150 * MS : T0);
+		assert_int_equal(rig->records[i].eligible_at.us, rig->records[i].run->id >= 4 ? T0 + 150 * MS : T0);
 		assert_int_equal(rig->records[i].attempts, 0);
 	}
 	rig_recorded(rig, DISPATCH_RECORDED);
@@ -784,7 +784,7 @@ static void a_clogged_lane_is_parked_and_keeps_its_oldest(void **state)
 	for (uint32_t i = 0; i < rig->records_n; i++) {
 		assert_int_equal(rig->records[i].kind, RECORD_PARK);
 		assert_int_equal(rig->records[i].eligible_at.us, rig->now.wall.us + 60 * S);
-		assert_true(rig->records[i].run_id > 32);
+		assert_true(rig->records[i].run->id > 32);
 	}
 	rig_recorded(rig, DISPATCH_RECORDED);
 	assert_int_equal(rig->claims_n, 2); /* there is room again */
@@ -798,7 +798,7 @@ static void a_clogged_lane_is_parked_and_keeps_its_oldest(void **state)
 	assert_int_equal(rig->starts_n, 1);
 	assert_int_equal(rig->starts[0].run_id, 2001);
 	assert_int_equal(rig->records_n, 1);
-	assert_int_equal(rig->records[0].run_id, 2000);
+	assert_int_equal(rig->records[0].run->id, 2000);
 	rig_pass(rig, 50 * MS);
 	assert_int_equal(rig->records_n, 2);
 	rig_free(rig);
