@@ -26,7 +26,8 @@ struct store_settings {
 	struct str hook_token;       /* HOOK_AUTH_TOKEN; absent: webhooks carry no Authorization */
 	struct str metrics_url;      /* METRICS_URL; absent: nothing is pushed */
 	struct str metrics_authorization; /* "Basic …"; absent: none */
-	int64_t interval_us_min;     /* smallest interval taken */
+	int64_t interval_us_min;     /* smallest interval taken; 0: one second. A schedule with a smaller one runs at this */
+	uint32_t attempts_max;       /* budget of a new or requeued run; 0: that of retry_policy_default */
 };
 
 /* Parses the URL alone: the clear error for an unknown scheme or an empty path. `path` is what follows "sqlite:". */
@@ -51,6 +52,8 @@ void store_checkpoint(struct store *store);
 /* A small write and commit: is the disk there? For /readyz. */
 enum err store_probe(struct store *store, struct wall now, struct error *error) MUST_CHECK;
 const char *store_library_version(void); /* "3.40.1" */
+/* Words about the last verb that answered ERR_UNAVAILABLE, ERR_CORRUPT or ERR_IO, for the log. Never a secret. */
+const char *store_last_error(const struct store *store);
 
 /* --- accounts ----------------------------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Groups waiting jobs into commits; nobody is answered before the disk has what was promised (P1).
+ *
+ *   take what waits ─▶ begin ─▶ each job in a savepoint ─▶ commit ─▶ notice ─▶ answers ─▶ checkpoint
+ *
+ * A job that fails is undone alone. When the transaction itself is lost (disk full in the middle, a failed commit) every job of the group gets that error: all
+ * of them are repeatable, nothing of them was written. Waiting jobs are bounded by a count of their own, since what was taken out of the mailbox
+ * still waits; the last places are the engine's, so that a flood of API calls cannot keep results from being recorded (P14). */
+#include "store/store_thread.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+enum { GROUP_US_MAX = 2000, ENGINE_PLACES = 256 };
+
+struct job_list {
+	struct store_job *first, *last;
+};
+
+struct store_thread {
+	pthread_t thread;
+	struct store *store;
+	struct mailbox *notices; /* borrowed; may be NULL */
+	struct mailbox box;
+	struct mail stop; /* put last; where it is found, no more will come */
+	atomic_size_t waiting;
+	bool is_stopping;
+	struct job_list classes[STORE_JOB_CLASSES_N]; /* taken and not yet run, oldest first */
+};
+
+static struct store_job *next_of(const struct store_job *job)
+{
+	return (struct store_job *)job->mail.next;
+}
+
+static void append(struct job_list *list, struct store_job *job)
+{
+	job->mail.next = NULL;
+	if (list->last)
+		list->last->mail.next = &job->mail;
+	else
+		list->first = job;
+	list->last = job;
+}
+
+static void sort_in(struct store_thread *thread, struct mail *mails)
+{
+	while (mails) {
+		struct mail *mail = mails;
+
+		mails = mail->next;
+		if (mail == &thread->stop)
+			thread->is_stopping = true;
+		else
+			append(&thread->classes[((struct store_job *)mail)->class], (struct store_job *)mail);
+	}
+}
+
+static struct store_job *take_next(struct store_thread *thread)
+{
+	for (size_t i = 0; i < STORE_JOB_CLASSES_N; i++) {
+		struct job_list *list = &thread->classes[i];
+		struct store_job *job = list->first;
+
+		if (!job)
+			continue;
+		list->first = next_of(job);
+		if (!list->first)
+			list->last = NULL;
+		return job;
+	}
+	return NULL;
+}
+
+/* --- a group ------------------------------------------------------------------------------------------------------------------------- */
+
+/* ERR_OK: the group goes on, whatever became of the job. */
+static enum err run_job(struct store *store, struct store_job *job, struct error *error)
+{
+	enum err err = store_savepoint(store, error);
+
+	if (err != ERR_OK)
+		return err;
+	job->result = job->run(store, job);
+	if (job->result == ERR_OK)
+		return store_release(store, error);
+	if (job->result == ERR_UNAVAILABLE || job->result == ERR_CORRUPT || job->result == ERR_IO) {
+		metric_add(METRIC_STORE_ERRORS, 1);
+		log_event(LOG_ERROR, "store_job_failed", log_text("result", err_name(job->result)), log_text("error", store_last_error(store)));
+	}
+	store_rollback_to_savepoint(store);
+	return ERR_OK;
+}
+
+/* Runs jobs until none waits, or the group is large or old enough. Returns the jobs that were run. */
+static enum err fill_group(struct store_thread *thread, struct job_list *group, struct error *error)
+{
+	struct boot since = clock_read().boot;
+	uint32_t rows = 0;
+	enum err err = ERR_OK;
+
+	while (err == ERR_OK && rows < STORE_GROUP_ROWS_MAX) {
+		struct store_job *job = take_next(thread);
+
+		if (!job)
+			break;
+		append(group, job);
+		err = run_job(thread->store, job, error);
+		rows += job->rows ? job->rows : 1;
+		if (boot_since_us(clock_read().boot, since) >= GROUP_US_MAX)
+			break;
+		/* An engine job that came meanwhile goes before the API jobs that wait. */
+		sort_in(thread, mailbox_take_all(&thread->box));
+	}
+	return err;
+}
+
+static void send_notice(struct store_thread *thread)
+{
+	struct store_notice notice;
+
+	store_take_notice(thread->store, &notice);
+	if (thread->notices && (notice.has_due || notice.revoked_n > 0)) {
+		struct store_notice_mail *mail = memory_new(sizeof *mail);
+
+		mail->notice = notice;
+		/* At most one per commit, and the receiver takes all at once. */
+		mailbox_answer(thread->notices, &mail->mail);
+	} else {
+		free(notice.revoked);
+	}
+}
+
+static void answer(struct store_thread *thread, struct job_list *group, enum err err)
+{
+	for (struct store_job *job = group->first, *next; job; job = next) {
+		next = next_of(job);
+		if (err != ERR_OK)
+			job->result = err;
+		atomic_fetch_sub(&thread->waiting, 1);
+		if (job->answer_to)
+			mailbox_answer(job->answer_to, &job->mail);
+		else if (job->done)
+			job->done(job);
+	}
+}
+
+static void run_group(struct store_thread *thread)
+{
+	struct error error = { .text = "" };
+	struct job_list group = { 0 };
+	enum err err = store_begin(thread->store, &error);
+
+	if (err == ERR_OK)
+		err = fill_group(thread, &group, &error);
+	else
+		append(&group, take_next(thread));
+	if (err == ERR_OK) {
+		struct boot since = clock_read().boot;
+
+		err = store_commit(thread->store, &error);
+		histogram_observe_us(HISTOGRAM_STORE_COMMIT, boot_since_us(clock_read().boot, since));
+	} else {
+		store_rollback(thread->store);
+	}
+	if (err == ERR_OK) {
+		send_notice(thread);
+	} else {
+		metric_add(METRIC_STORE_ERRORS, 1);
+		log_event(LOG_ERROR, "store_commit_failed", log_text("result", err_name(err)), log_text("error", error.text));
+	}
+	answer(thread, &group, err);
+	store_checkpoint(thread->store);
+}
+
+static bool is_waiting(const struct store_thread *thread)
+{
+	for (size_t i = 0; i < STORE_JOB_CLASSES_N; i++)
+		if (thread->classes[i].first)
+			return true;
+	return false;
+}
+
+static void *run_thread(void *ctx)
+{
+	struct store_thread *thread = ctx;
+
+	for (;;) {
+		bool idle = !is_waiting(thread) && !thread->is_stopping;
+
+		sort_in(thread, idle ? mailbox_wait_all(&thread->box, -1) : mailbox_take_all(&thread->box));
+		if (is_waiting(thread))
+			run_group(thread);
+		else if (thread->is_stopping)
+			return NULL;
+	}
+}
+
+/* --- the other threads' side ------------------------------------------------------------------------------------------------------------ */
+
+struct store_thread *store_thread_start(struct store *store, struct mailbox *notices)
+{
+	struct store_thread *thread = memory_new(sizeof *thread);
+
+	thread->store = store;
+	thread->notices = notices;
+	mailbox_init(&thread->box, STORE_MAILBOX_MAX + 1, NULL, NULL);
+	int failed = pthread_create(&thread->thread, NULL, run_thread, thread);
+
+	if (failed) {
+		log_event(LOG_ERROR, "thread_failed", log_int("errno", failed));
+		abort();
+	}
+	pthread_setname_np(thread->thread, "store");
+	return thread;
+}
+
+bool store_thread_submit(struct store_thread *thread, struct store_job *job)
+{
+	size_t places = job->class == STORE_JOB_ENGINE ? STORE_MAILBOX_MAX : STORE_MAILBOX_MAX - ENGINE_PLACES;
+
+	if (atomic_fetch_add(&thread->waiting, 1) < places && mailbox_put(&thread->box, &job->mail))
+		return true;
+	atomic_fetch_sub(&thread->waiting, 1);
+	return false;
+}
+
+struct store *store_thread_stop(struct store_thread *thread)
+{
+	struct store *store = thread->store;
+
+	mailbox_answer(&thread->box, &thread->stop);
+	pthread_join(thread->thread, NULL);
+	assert(!is_waiting(thread));
+	mailbox_release(&thread->box);
+	free(thread);
+	store_checkpoint(store);
+	return store;
+}
+
+void store_notice_free(struct store_notice_mail *mail)
+{
+	if (!mail)
+		return;
+	free(mail->notice.revoked);
+	free(mail);
+}
+
+enum err store_run_now(struct store *store, enum err (*run)(struct store *store, struct store_job *job), void *ctx, struct error *error)
+{
+	struct store_job job = { .run = run, .ctx = ctx, .rows = 1 };
+	enum err err = store_begin(store, error);
+
+	if (err != ERR_OK)
+		return err;
+	job.result = run(store, &job);
+	if (job.result == ERR_OK)
+		return store_commit(store, error);
+	error_set(error, job.result, "%s", store_last_error(store));
+	store_rollback(store);
+	return job.result;
+}
