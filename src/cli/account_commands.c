@@ -193,7 +193,8 @@ static int run_form(const struct form *form, const struct option_set *set)
 	if (err) {
 		fprintf(stderr, "seed-scheduler: %s\n", error.text[0] ? error.text : err_name(err));
 	} else {
-		fwrite(answer.out.p, 1, answer.out.n, stdout);
+		if (answer.out.n)
+			fwrite(answer.out.p, 1, answer.out.n, stdout);
 		if (answer.text.n)
 			fprintf(stderr, "seed-scheduler: %.*s", (int)answer.text.n, answer.text.p);
 		code = answer.exit_code;

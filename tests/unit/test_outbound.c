@@ -354,7 +354,7 @@ static void test_refusals_before_the_wire(void **state)
 		bool is_final;
 	} refusals[] = {
 		{ "http://10.1.2.3/", OUTCOME_BLOCKED, true },       { "http://169.254.169.254/latest", OUTCOME_BLOCKED, true },
-		{ "http://[::1]/", OUTCOME_BLOCKED, true },          { "http://metadata.google.internal/", OUTCOME_BLOCKED, true },
+		{ "http://[fd00::1]/", OUTCOME_BLOCKED, true },        { "http://metadata.google.internal/", OUTCOME_BLOCKED, true },
 		{ "ftp://127.0.0.1/", OUTCOME_INTERNAL, true },      { "http://127.0.0.1:1/", OUTCOME_CONNECT, false },
 	};
 	struct fixture *fixture = malloc(sizeof *fixture);
