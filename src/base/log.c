@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Builds a line on the stack's side, writes it with one write(2), and drops what repeats too fast. */
+/* Builds a line, writes it with one write(2), and drops what repeats too fast.
+ *
+ * A line is at most PIPE_BUF long, so that lines of several threads never mix in a pipe; a text is cut, and a field
+ * that does not fit is left out, but the line stays JSON. A log that cannot be written stops nothing. */
 #include "base/log.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,73 +21,100 @@
 #include "base/metrics.h"
 #include "base/text.h"
 
-enum { LINE_BYTES_MAX = 8192, EVENTS_MAX = 64 };
+enum {
+	LINE_BYTES_MAX = PIPE_BUF,
+	TAIL_BYTES_MAX = 64, /* `,"dropped":18446744073709551615`, `,"cut":true`, the brace and the line end */
+	TEXT_BYTES_MAX = 1024,
+	NAME_BYTES_MAX = 40,
+	EVENTS_MAX = 64,
+};
 
 /* How often an event was logged in the second that is running. */
 struct rate {
-	const char *event;
-	int64_t second;
-	unsigned count;
-	uint64_t dropped;
+	char event[NAME_BYTES_MAX];
+	int64_t second;	  /* since boot */
+	uint64_t count;	  /* lines of that second */
+	uint64_t dropped; /* since the last line that was written */
 };
 
 static struct {
 	pthread_mutex_t lock;
 	struct rate rates[EVENTS_MAX];
-	enum log_level level;
-} logger = { .lock = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO };
+} limiter = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static _Atomic int level_min = LOG_INFO;
 
 void log_set_level(enum log_level level)
 {
-	logger.level = level;
+	level_min = (int)level;
 }
 
+/* The event's own entry, or the one that was idle longest, which becomes it. Unused ones are idle since boot. */
 static struct rate *find_rate(const char *event)
 {
+	struct rate *oldest = &limiter.rates[0];
+
 	for (size_t i = 0; i < EVENTS_MAX; i++) {
-		if (!logger.rates[i].event)
-			logger.rates[i].event = event;
-		if (strcmp(logger.rates[i].event, event) == 0)
-			return &logger.rates[i];
+		struct rate *rate = &limiter.rates[i];
+
+		if (strncmp(rate->event, event, NAME_BYTES_MAX - 1) == 0)
+			return rate;
+		if (rate->second < oldest->second)
+			oldest = rate;
 	}
-	return NULL;
+	*oldest = (struct rate){ 0 };
+	snprintf(oldest->event, sizeof oldest->event, "%s", event);
+	return oldest;
 }
 
 /* False: too many of this event in this second. *dropped: how many were dropped since the last line of it. */
-static bool may_write(const char *event, int64_t second, uint64_t *dropped)
+static bool may_write(const char *event, struct boot now, uint64_t *dropped)
 {
-	pthread_mutex_lock(&logger.lock);
-	struct rate *rate = find_rate(event);
-	bool allowed = true;
+	int64_t second = now.us / US_PER_SECOND;
 
-	*dropped = 0;
-	if (rate) {
-		if (rate->second != second) {
-			rate->second = second;
-			rate->count = 0;
-		}
-		allowed = ++rate->count <= LOG_REPEATS_MAX;
-		if (allowed) {
-			*dropped = rate->dropped;
-			rate->dropped = 0;
-		} else {
-			rate->dropped++;
-		}
+	pthread_mutex_lock(&limiter.lock);
+	struct rate *rate = find_rate(event);
+
+	if (rate->second != second) {
+		rate->second = second;
+		rate->count = 0;
 	}
-	pthread_mutex_unlock(&logger.lock);
-	return allowed;
+	bool is_allowed = rate->count++ < LOG_REPEATS_MAX;
+
+	*dropped = is_allowed ? rate->dropped : 0;
+	rate->dropped = is_allowed ? 0 : rate->dropped + 1;
+	pthread_mutex_unlock(&limiter.lock);
+	return is_allowed;
 }
 
 static void add_timestamp(struct buf *line, struct wall at)
 {
-	time_t seconds = (time_t)(at.us / US_PER_SECOND);
-	struct tm tm;
-	char text[32];
+	int64_t us = at.us % US_PER_SECOND;
+
+	us += us < 0 ? US_PER_SECOND : 0;
+	time_t seconds = (time_t)((at.us - us) / US_PER_SECOND);
+	struct tm tm = { 0 };
 
 	gmtime_r(&seconds, &tm);
-	size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_printf(line, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06dZ\"", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+		   tm.tm_hour, tm.tm_min, tm.tm_sec, (int)us);
+}
 
-	buf_printf(line, "\"%.*s.%06dZ\"", (int)n, text, (int)(at.us % US_PER_SECOND));
+/* A long text ends with "..."; not within a character. */
+static void add_text(struct buf *line, struct str text)
+{
+	if (text.n <= TEXT_BYTES_MAX) {
+		json_add_string_or_null(line, text);
+		return;
+	}
+	text.n = TEXT_BYTES_MAX;
+	while (text.n > TEXT_BYTES_MAX - 4 && ((unsigned char)text.p[text.n] & 0xc0) == 0x80)
+		text.n--;
+	json_add_string(line, text);
+	if (line->failed)
+		return;
+	line->n--;
+	buf_add(line, STR("...\""));
 }
 
 static void add_field(struct buf *line, const struct log_field *field)
@@ -89,7 +124,7 @@ static void add_field(struct buf *line, const struct log_field *field)
 	json_key(line, field->key);
 	switch (field->kind) {
 	case LOG_KIND_STR:
-		json_add_string_or_null(line, field->text);
+		add_text(line, field->text);
 		return;
 	case LOG_KIND_INT:
 		buf_add_i64(line, field->number);
@@ -98,51 +133,73 @@ static void add_field(struct buf *line, const struct log_field *field)
 		add_timestamp(line, (struct wall){ field->number });
 		return;
 	case LOG_KIND_UUID:
+		assert(field->text.n == 16);
 		uuid_format((const uint8_t *)field->text.p, uuid);
 		json_add_string(line, (struct str){ uuid, sizeof uuid });
 		return;
 	}
 }
 
+/* False, and the line as before: the field does not fit. */
+static bool try_field(struct buf *line, const struct log_field *field)
+{
+	size_t n = line->n;
+
+	add_field(line, field);
+	if (!line->failed)
+		return true;
+	line->n = n;
+	line->failed = false;
+	return false;
+}
+
+static void write_whole(struct str line)
+{
+	while (line.n) {
+		ssize_t n = write(STDERR_FILENO, line.p, line.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			metric_add(METRIC_LOG_DROPPED, 1);
+			return;
+		}
+		line = str_slice(line, (size_t)n, line.n);
+	}
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t fields_n)
 {
 	static const char *const names[] = { "debug", "info", "warn", "error" };
-	struct wall now = clock_read().wall;
 	struct buf line;
 	uint64_t dropped;
+	bool is_whole = true;
 
-	if (level < logger.level)
+	if ((int)level < level_min)
 		return;
-	if (!may_write(event, now.us / US_PER_SECOND, &dropped)) {
+	struct instant now = clock_read();
+
+	if (!may_write(event, now.boot, &dropped)) {
 		metric_add(METRIC_LOG_DROPPED, 1);
 		return;
 	}
-	buf_init(&line, LINE_BYTES_MAX);
+	buf_init(&line, LINE_BYTES_MAX - TAIL_BYTES_MAX);
 	buf_add(&line, STR("{\"ts\":"));
-	add_timestamp(&line, now);
-	json_key(&line, "level");
-	json_add_string(&line, str_from(names[level]));
+	add_timestamp(&line, now.wall);
+	buf_printf(&line, ",\"level\":\"%s\"", names[level]);
 	json_key(&line, "event");
-	json_add_string(&line, str_from(event));
-	size_t whole = line.n;
-
-	for (size_t i = 0; i < fields_n; i++) {
-		add_field(&line, &fields[i]);
-		if (line.failed || line.n > LINE_BYTES_MAX - 64) { /* a field too long: the line ends before it */
-			line.failed = false;
-			line.n = whole;
-			break;
-		}
-		whole = line.n;
-	}
+	json_add_string(&line, str_slice(str_from(event), 0, NAME_BYTES_MAX));
+	for (size_t i = 0; i < fields_n; i++)
+		is_whole = try_field(&line, &fields[i]) && is_whole;
+	line.max += TAIL_BYTES_MAX;
+	if (!is_whole)
+		buf_add(&line, STR(",\"cut\":true"));
 	if (dropped) {
 		json_key(&line, "dropped");
 		buf_add_u64(&line, dropped);
 	}
 	buf_add(&line, STR("}\n"));
-	/* A log that cannot be written must not stop anything. */
-	ssize_t written = write(STDERR_FILENO, line.p, line.n);
-
-	(void)written;
+	assert(!line.failed);
+	write_whole(buf_str(&line));
 	buf_release(&line);
 }

@@ -3,7 +3,9 @@
  *
  * Keys in this order: ts (RFC 3339, UTC, microseconds), level, event, then the fields as given. Never a token, a password, a
  * body, or more of a URL than its host: the URL of an endpoint is itself a credential. An event that repeats more than
- * LOG_REPEATS_MAX times a second is dropped and counted; the next line of that event carries `"dropped": n`. */
+ * LOG_REPEATS_MAX times a second is dropped and counted; the next line of that event carries `"dropped": n`. A line is at most
+ * PIPE_BUF (4,096) bytes: texts are cut at 1,024, and where fields had to be left out it says `"cut": true`. Event names differ
+ * within their first 39 bytes. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -25,7 +27,7 @@ struct log_field {
 	int64_t number;       /* LOG_KIND_INT, and microseconds for LOG_KIND_WALL */
 };
 
-/* Units end the key: log_us("duration_us", …) is just a number. */
+/* An absent text is shown as null. */
 static inline struct log_field log_str(const char *key, struct str text)
 {
 	return (struct log_field){ .key = key, .kind = LOG_KIND_STR, .text = text };
@@ -36,6 +38,7 @@ static inline struct log_field log_text(const char *key, const char *text)
 	return log_str(key, str_from(text));
 }
 
+/* Units end the key: log_int("duration_us", ...). */
 static inline struct log_field log_int(const char *key, int64_t number)
 {
 	return (struct log_field){ .key = key, .kind = LOG_KIND_INT, .number = number };

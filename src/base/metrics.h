@@ -11,7 +11,7 @@
 #include "base/buf.h"
 
 /* metrics.def rows: COUNTER(ID, "name", "labels or empty", "help") GAUGE(…) HISTOGRAM(ID, "name", "help"): a histogram's
- * samples are microseconds, shown in seconds. Rows of one name stand together. */
+ * samples are microseconds, shown in seconds, and so is a gauge whose ID ends in _US. Rows of one name stand together. */
 enum metric {
 #define COUNTER(id, name, labels, help) METRIC_##id,
 #define GAUGE(id, name, labels, help) METRIC_##id,
@@ -34,6 +34,7 @@ enum histogram {
 	HISTOGRAM_N
 };
 
+/* Any thread. */
 void metric_add(enum metric id, int64_t n);
 void metric_set(enum metric id, int64_t value);
 int64_t metric_get(enum metric id);
