@@ -46,7 +46,7 @@ void api_refuse(unsigned status, const char *reason, struct buf *headers, struct
 void api_drain(struct api *api);
 /* No request waits for the store or a password. */
 bool api_is_idle(const struct api *api);
-/* After api_drain, when the loop has no handles left. */
+/* After api_drain, when the loop has no handles left and the store's thread has stopped. */
 void api_free(struct api *api);
 
 #endif

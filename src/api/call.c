@@ -66,6 +66,7 @@ static void respond(struct api_call *call, const struct http_response *response)
 	struct api *api = call->api;
 
 	assert(!api->headers.failed);
+	arena_release(&call->body_arena);
 	arena_release(&call->job_arena);
 	http_respond(call->exchange, response);
 	buffer_rest(&api->headers);
@@ -165,7 +166,7 @@ bool call_read_body(struct api_call *call, struct input *input)
 	struct str type = http_request_header(call->request, STR("Content-Type"));
 	struct str problem = { NULL, 0 };
 
-	switch (input_read(call->arena, type, call->request->body, input, &problem)) {
+	switch (input_read(&call->body_arena, type, call->request->body, input, &problem)) {
 	case INPUT_OK:
 		return true;
 	case INPUT_UNSUPPORTED:
@@ -179,6 +180,27 @@ bool call_read_body(struct api_call *call, struct input *input)
 		break;
 	}
 	problems_add(&call->problems, "non_field_errors", problem);
+	call_problems(call);
+	return false;
+}
+
+void call_forget_body(struct api_call *call)
+{
+	arena_release(&call->body_arena);
+}
+
+bool call_read_fields(struct api_call *call, const struct field *fields, size_t n, bool is_partial,
+		      struct value *values)
+{
+	struct input input;
+	struct fields_request request = { .fields = fields, .fields_n = n, .input = &input, .is_partial = is_partial };
+
+	if (!call_read_body(call, &input))
+		return false;
+	fields_read(&request, values, &call->problems);
+	call_forget_body(call);
+	if (!call->problems.first)
+		return true;
 	call_problems(call);
 	return false;
 }

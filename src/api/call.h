@@ -54,6 +54,8 @@ struct api_call {
 	struct links links;
 	struct user user; /* the caller; id 0 = nobody */
 	struct problems problems;
+	struct arena
+		body_arena; /* of the body's tree, which may be many times its size: given back before the call waits */
 	void (*authenticated)(struct api_call *call);
 	struct login *login; /* the password check under way */
 	/* A write: runs on the store's thread, `written` on ours with the job's result ERR_OK or ERR_NOT_FOUND,
@@ -86,8 +88,13 @@ void call_problems(struct api_call *call);
 /* True: go on. Otherwise the call was answered 404 or 503. */
 bool call_found(struct api_call *call, enum err code);
 
-/* Reads the body by its Content-Type; false: the call was answered 415 or 400. */
+/* Reads the body by its Content-Type; false: the call was answered 415 or 400. What it read lives until
+ * call_forget_body. */
 bool call_read_body(struct api_call *call, struct input *input);
+void call_forget_body(struct api_call *call);
+/* Reads the fields of the body into `values`, which outlive it; false: the call was answered 415 or 400. */
+bool call_read_fields(struct api_call *call, const struct field *fields, size_t n, bool is_partial,
+		      struct value *values);
 /* Hands `run` to the store's thread, then calls `written`. Answers 503 itself when that cannot be. */
 void call_write(struct api_call *call, enum err (*run)(struct store *store, struct store_job *job),
 		void (*written)(struct api_call *call));

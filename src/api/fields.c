@@ -162,6 +162,7 @@ static bool read_text(const struct reading *reading, struct value *value)
 		value->text = STR("");
 		return true;
 	}
+	value->text = arena_copy(reading->problems->arena, value->text);
 	if (!field->check_last)
 		check_further(reading, value);
 	if (field->characters_max && utf8_count(value->text) > field->characters_max)
@@ -247,16 +248,25 @@ static bool read_datetime(const struct reading *reading, struct value *value)
 	return refuse(reading, NOT_DATETIME);
 }
 
+static bool is_json(struct str text)
+{
+	struct arena scratch = { 0 };
+	struct json_problem ignored;
+	bool is_valid = json_parse(&scratch, text, &ignored);
+
+	arena_release(&scratch);
+	return is_valid;
+}
+
 /* The JSON text itself, compact; in a form the part's text is JSON text. */
 static bool read_json(const struct reading *reading, struct value *value)
 {
 	struct str raw = reading->json->raw;
-	struct json_problem ignored;
 	struct buf compact;
 
 	if (!raw.p) {
 		raw = reading->json->text;
-		if (reading->json->type != JSON_STRING || !json_parse(reading->problems->arena, raw, &ignored))
+		if (reading->json->type != JSON_STRING || !is_json(raw))
 			return refuse(reading, NOT_JSON);
 	}
 	buf_init(&compact, raw.n + 1);

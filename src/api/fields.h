@@ -79,8 +79,8 @@ struct fields_request {
 	const void *rules;
 };
 
-/* Fills values[0 … fields_n - 1]; memory and messages come from problems->arena. A value with a problem is
- * VALUE_ABSENT. */
+/* Fills values[0 … fields_n - 1]. A value with a problem is VALUE_ABSENT. Values and messages live in problems->arena:
+ * nothing of the input is borrowed. */
 void fields_read(const struct fields_request *request, struct value *values, struct problems *problems);
 /* {"name":{"type":…,"required":…,"read_only":false,"label":…,"max_length":…},…} for OPTIONS. */
 void fields_describe(const struct field *fields, size_t n, struct buf *json);

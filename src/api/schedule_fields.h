@@ -41,7 +41,7 @@ struct schedule_change {
 };
 
 /* `current`: the record that a PUT or PATCH changes; NULL for a new one. False: *problems has at least one more
- * problem. Views live in problems->arena and in the body. */
+ * problem. Views live in problems->arena. */
 bool schedule_fields_read(const struct schedule_rules *rules, const struct input *input, const struct schedule *current,
 			  bool is_partial, struct schedule_change *change, struct problems *problems);
 

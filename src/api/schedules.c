@@ -178,14 +178,16 @@ static bool read_change(struct api_call *call, struct schedule_work *work, const
 {
 	struct schedule_rules rules = rules_of(call->api);
 	struct input input;
+	bool is_valid;
 
 	call->work = work;
 	if (!call_read_body(call, &input))
 		return false;
-	if (schedule_fields_read(&rules, &input, current, is_partial, &work->change, &call->problems))
-		return true;
-	call_problems(call);
-	return false;
+	is_valid = schedule_fields_read(&rules, &input, current, is_partial, &work->change, &call->problems);
+	call_forget_body(call);
+	if (!is_valid)
+		call_problems(call);
+	return is_valid;
 }
 
 static enum err run_insert(struct store *store, struct store_job *job)

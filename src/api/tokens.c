@@ -110,26 +110,11 @@ static void start_mint(struct api_call *call, struct token_work draft)
 	call_write(call, run_mint, send_token);
 }
 
-/* Reads the fields of such a body; false: the call was answered. */
-static bool read_values(struct api_call *call, const struct field *fields, size_t n, struct value *values)
-{
-	struct input input;
-	struct fields_request request = { .fields = fields, .fields_n = n, .input = &input };
-
-	if (!call_read_body(call, &input))
-		return false;
-	fields_read(&request, values, &call->problems);
-	if (!call->problems.first)
-		return true;
-	call_problems(call);
-	return false;
-}
-
 void token_for_email(struct api_call *call)
 {
 	struct value email;
 
-	if (read_values(call, email_fields, EMAIL_VALUES_N, &email))
+	if (call_read_fields(call, email_fields, EMAIL_VALUES_N, false, &email))
 		start_mint(call, (struct token_work){ .status = 201, .email = email.text });
 }
 
@@ -147,6 +132,6 @@ void token_for_password(struct api_call *call)
 {
 	struct value values[LOGIN_VALUES_N];
 
-	if (read_values(call, login_fields, LOGIN_VALUES_N, values))
+	if (call_read_fields(call, login_fields, LOGIN_VALUES_N, false, values))
 		login_start(call, values[LOGIN_VALUE_USERNAME].text, values[LOGIN_VALUE_PASSWORD].text, on_login);
 }

@@ -92,19 +92,8 @@ void webhook_show(struct api_call *call)
 
 static bool read_values(struct api_call *call, struct webhook_work *work, bool is_partial)
 {
-	struct input input;
-	struct fields_request request = {
-		.fields = webhook_fields, .fields_n = WEBHOOK_VALUES_N, .input = &input, .is_partial = is_partial
-	};
-
 	call->work = work;
-	if (!call_read_body(call, &input))
-		return false;
-	fields_read(&request, work->values, &call->problems);
-	if (!call->problems.first)
-		return true;
-	call_problems(call);
-	return false;
+	return call_read_fields(call, webhook_fields, WEBHOOK_VALUES_N, is_partial, work->values);
 }
 
 static enum err run_insert(struct store *store, struct store_job *job)
