@@ -3,6 +3,8 @@
 
 SANITIZE ?= address,undefined
 CLANG ?= clang
+# Debian's own, for which Debian's packages are: another one earlier on the PATH would lack them.
+PYTHON ?= /usr/bin/python3
 
 .PHONY: build run test test-build deps deps-test crash property format install clean
 
@@ -16,7 +18,7 @@ run: build
 
 # Everything with sanitizers on; the last line is "N passed, N failed".
 test: test-build
-	@python3 tools/run_tests.py build/test
+	@$(PYTHON) tools/run_tests.py build/test
 
 test-build: deps-test
 	@test -f build/test/build.ninja || meson setup build/test -Db_sanitize=$(SANITIZE) -Db_lundef=false
@@ -26,7 +28,7 @@ test-build: deps-test
 
 # kill -9 under load, 50 times, with an independent receiver and oracle.
 crash: test-build
-	SEED_BINARY=build/test/seed-scheduler python3 tests/e2e/crash.py --kills 50
+	SEED_BINARY=$(CURDIR)/build/test/seed-scheduler $(PYTHON) tests/e2e/crash.py --kills 50
 
 deps:
 	@tools/install-deps.sh build

@@ -43,7 +43,7 @@ def run_pytest(build, folders):
     """Returns (passed, failed, skipped) of the black-box suites against the build's program."""
     report = pathlib.Path(build) / "pytest.xml"
     report.unlink(missing_ok=True)
-    environment = dict(os.environ, SEED_BINARY=str(pathlib.Path(build) / "seed-scheduler"), PYTHONDONTWRITEBYTECODE="1",
+    environment = dict(os.environ, SEED_BINARY=str(pathlib.Path(build).resolve() / "seed-scheduler"), PYTHONDONTWRITEBYTECODE="1",
                        ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
     subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile", "-m", "not slow",
                     f"--junitxml={report}", *folders], check=False, env=environment)

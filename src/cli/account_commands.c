@@ -89,7 +89,7 @@ static enum err type_password(struct str *password, struct error *error)
 static enum err read_password(const struct option_set *set, struct arena *arena, struct str *hash, struct error *error)
 {
 	struct str file = option_text(set, OPTION_PASSWORD_FILE), password;
-	enum err err = file.p ? option_file_line(file.p, &password, error) : type_password(&password, error);
+	enum err err = file.p ? option_file_line(file.p, arena, &password, error) : type_password(&password, error);
 
 	if (err)
 		return err;

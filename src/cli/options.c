@@ -7,30 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
-
 enum { FILE_LINE_BYTES_MAX = 4096 };
 
-enum err option_file_line(const char *path, struct str *line, struct error *error)
+enum err option_file_line(const char *path, struct arena *arena, struct str *line, struct error *error)
 {
-	char *text = memory_new(FILE_LINE_BYTES_MAX + 1);
 	FILE *file = fopen(path, "re");
 
-	if (!file) {
-		free(text);
+	if (!file)
 		return error_set(error, ERR_INVALID, "%s: %s; give a readable file", path, strerror(errno));
-	}
+	char *text = arena_alloc(arena, FILE_LINE_BYTES_MAX + 1);
 	size_t n = fread(text, 1, FILE_LINE_BYTES_MAX, file);
 
 	fclose(file);
+	text[n] = '\0';
 	*line = (struct str){ text, strcspn(text, "\r\n") };
-	if (line->n > n)
-		line->n = n;
-	if (line->n == 0) {
-		free(text);
-		return error_set(error, ERR_INVALID, "%s: the first line is empty; put the secret there", path);
-	}
-	return ERR_OK;
+	return line->n ? ERR_OK : error_set(error, ERR_INVALID, "%s: the first line is empty; put the secret there", path);
 }
 
 static enum err add_value(const struct option *option, struct option_value *value, struct str text, const char *name, struct error *error)
@@ -76,7 +67,7 @@ static enum err read_flag(struct option_set *set, int at, int argc, char **argv,
 	return add_value(option, &set->values[index], value, option->flag, error);
 }
 
-static enum err read_environment(const struct option *option, struct option_value *value, struct error *error)
+static enum err read_environment(const struct option *option, struct option_value *value, struct arena *arena, struct error *error)
 {
 	char file_variable[80];
 	const char *text = getenv(option->environment);
@@ -84,7 +75,7 @@ static enum err read_environment(const struct option *option, struct option_valu
 
 	snprintf(file_variable, sizeof file_variable, "%s_FILE", option->environment);
 	if (!text && option->may_be_file && getenv(file_variable)) {
-		enum err err = option_file_line(getenv(file_variable), &rest, error);
+		enum err err = option_file_line(getenv(file_variable), arena, &rest, error);
 
 		if (err)
 			return err;
@@ -127,7 +118,7 @@ enum err options_read(struct option_set *set, int argc, char **argv, struct erro
 		struct option_value *value = &set->values[i];
 
 		if (value->n == 0 && option->environment) {
-			enum err err = read_environment(option, value, error);
+			enum err err = read_environment(option, value, set->arena, error);
 
 			if (err)
 				return err;

@@ -3,8 +3,8 @@
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
+#include "base/arena.h"
 #include "base/err.h"
-#include "base/str.h"
 
 enum { OPTION_REPEATS_MAX = 64, OPTION_WORDS_MAX = 8 };
 
@@ -19,7 +19,7 @@ struct option {
 };
 
 struct option_value {
-	struct str values[OPTION_REPEATS_MAX]; /* borrowed from argv or the environment, or owned by the program for life */
+	struct str values[OPTION_REPEATS_MAX]; /* borrowed from argv, the environment or the set's arena */
 	unsigned n;
 	bool is_given; /* not the fallback */
 };
@@ -30,6 +30,7 @@ struct option_set {
 	struct option_value *values; /* one each */
 	struct str words[OPTION_WORDS_MAX]; /* what is no flag, in order */
 	unsigned words_n;
+	struct arena *arena; /* for what is read from files; NULL when no option may be a file */
 };
 
 /* Reads argv[0..argc) (without the command's own words), then the environment for what no flag set, then the defaults. ERR_INVALID names the flag
@@ -41,7 +42,7 @@ struct str option_text(const struct option_set *set, unsigned index);
 enum err option_number(const struct option_set *set, unsigned index, int64_t min, int64_t max, int64_t *number, struct error *error) MUST_CHECK;
 /* The lines for --help. */
 void options_print(const struct option *options, unsigned n);
-/* The first line of a file, without its end; at most 4096 bytes. The result lives for the program's life. */
-enum err option_file_line(const char *path, struct str *line, struct error *error) MUST_CHECK;
+/* The first line of a file, without its end; at most 4096 bytes, in the arena. */
+enum err option_file_line(const char *path, struct arena *arena, struct str *line, struct error *error) MUST_CHECK;
 
 #endif

@@ -150,11 +150,12 @@ static enum err read_numbers(struct settings *settings, const struct option_set 
 enum err settings_read(struct settings *settings, int argc, char **argv, struct error *error)
 {
 	struct option_value values[OPTIONS_N] = { 0 };
-	struct option_set set = { .options = options, .options_n = OPTIONS_N, .values = values };
+	struct option_set set = { .options = options, .options_n = OPTIONS_N, .values = values, .arena = &settings->arena };
 	struct str path;
-	enum err err = options_read(&set, argc, argv, error);
 
 	*settings = (struct settings){ 0 };
+	enum err err = options_read(&set, argc, argv, error);
+
 	if (err)
 		return err;
 	settings->wants_help = values[OPTION_HELP].n > 0;

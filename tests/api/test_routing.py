@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-SCHEDULE = f"/api/v1/schedule/{uuid.uuid4()}/"
+SCHEDULE = "/api/v1/schedule/5b0d4c0e-3f6f-4f0c-9a52-7d1c6b8e2f10/"
 LIST_RW = "GET, POST, HEAD, OPTIONS"
 READ_ONLY = "GET, HEAD, OPTIONS"
 DETAIL_RW = "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"

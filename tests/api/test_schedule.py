@@ -356,7 +356,7 @@ def test_an_edited_interval_is_in_force_at_once(api):
     ("15 4 * * *", "UTC", lambda t: (t.hour, t.minute) == (4, 15)),
     ("30 5 * * *", "Asia/Kolkata", lambda t: (t.hour, t.minute) == (0, 0)),
     ("0 0 29 2 *", "UTC", lambda t: (t.month, t.day) == (2, 29)),
-    ("30 10 20 12 25 * 2050", "UTC", lambda t: t == datetime.datetime(2050, 12, 25, 20, 10, 30, tzinfo=UTC)),
+    ("30 10 20 25 12 * 2050", "UTC", lambda t: t == datetime.datetime(2050, 12, 25, 20, 10, 30, tzinfo=UTC)),
     ("10 20 25 12 * 2050", "UTC", lambda t: t == datetime.datetime(2050, 12, 25, 20, 10, tzinfo=UTC)),
     ("0 12 * * sun", "UTC", lambda t: t.weekday() == 6 and t.hour == 12),
     ("0 12 * * 7", "UTC", lambda t: t.weekday() == 6 and t.hour == 12),
