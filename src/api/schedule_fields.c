@@ -10,7 +10,6 @@
 #include "core/interval.h"
 #include "core/signature.h"
 #include "core/url.h"
-#include "core/zone.h"
 
 enum {
 	ENDPOINT_CHARACTERS_MAX = 2048,
@@ -41,21 +40,24 @@ static void check_frequency(const void *rules, const struct field *field, const 
 		add(problems, field, "Ensure this value is greater than or equal to 1.");
 }
 
+static void add_bad_cron(struct problems *problems, struct str text, const char *reason)
+{
+	problems_add_about(problems, schedule_fields[SCHEDULE_VALUE_CRON].name, text,
+			   arena_printf(problems->arena, " is not a valid crontab string: %s", reason));
+}
+
 static void check_cron(const void *rules, const struct field *field, const struct value *value,
 		       struct problems *problems)
 {
 	struct cron cron;
 	struct cron_problem problem;
-	const char *reason = NULL;
 
 	(void)rules;
+	(void)field;
 	if (!cron_parse(value->text, ANY_SEED, &cron, &problem))
-		reason = problem.text;
+		add_bad_cron(problems, value->text, problem.text);
 	else if (!cron_ever_occurs(&cron))
-		reason = "never occurs";
-	if (reason)
-		problems_add_about(problems, field->name, value->text,
-				   arena_printf(problems->arena, " is not a valid crontab string: %s", reason));
+		add_bad_cron(problems, value->text, "never occurs");
 }
 
 static struct str too_short(struct arena *arena, int64_t least_us)
@@ -159,7 +161,7 @@ static void check_timezone(const void *rules, const struct field *field, const s
 {
 	const struct schedule_rules *r = rules;
 
-	if (zone_name_is_plausible(value->text) && r->has_zone(r->zones, value->text))
+	if (zone_name_is_plausible(value->text) && r->find_zone(r->zones, value->text))
 		return;
 	problems_add_about(problems, field->name, arena_printf(problems->arena, "\"%.*s", STR_ARG(value->text)),
 			   STR("\" is not a known time zone. Use an IANA name such as Europe/Berlin."));
@@ -299,6 +301,26 @@ static bool has_trigger(const struct schedule *current, const struct schedule_ch
 	return cron.n > 0 || interval.n > 0;
 }
 
+/* An entry whose last year is over never occurs either. One that the record has already may stay: it has just come to
+ * its end. */
+static void check_cron_is_to_come(const struct schedule_rules *rules, const struct schedule *current,
+				  const struct schedule_change *change, struct problems *problems)
+{
+	struct str text = change->definition.cron, timezone = change->definition.timezone;
+	const struct zone *zone;
+	struct cron_problem ignored;
+	struct cron cron;
+	struct wall at;
+
+	if (text.n == 0 || (current && str_equal(text, current->definition.cron)))
+		return;
+	if (current && !(change->set & SCHEDULE_TIMEZONE))
+		timezone = current->definition.timezone;
+	zone = rules->find_zone(rules->zones, timezone);
+	if (zone && cron_parse(text, ANY_SEED, &cron, &ignored) && !cron_next(&cron, zone, rules->now, &at))
+		add_bad_cron(problems, text, "never occurs");
+}
+
 bool schedule_fields_read(const struct schedule_rules *rules, const struct input *input, const struct schedule *current,
 			  bool is_partial, struct schedule_change *change, struct problems *problems)
 {
@@ -317,6 +339,7 @@ bool schedule_fields_read(const struct schedule_rules *rules, const struct input
 	for (size_t i = 0; i < SCHEDULE_VALUES_N; i++)
 		if (values[i].state != VALUE_ABSENT)
 			change->set |= bits[i];
+	check_cron_is_to_come(rules, current, change, problems);
 	/* Beside a cron or an interval the service computes this instant itself; what was sent is often just what was
 	 * shown. */
 	if (has_trigger(current, change)) {

@@ -7,6 +7,7 @@
 #include "api/fields.h"
 #include "core/address.h"
 #include "core/schedule.h"
+#include "core/zone.h"
 
 /* Stands for a stored secret in answers; sent back in a PUT or PATCH it keeps the secret. */
 #define SCHEDULE_SECRET_MASK "********"
@@ -31,8 +32,9 @@ extern const struct field schedule_fields[SCHEDULE_VALUES_N];
 struct schedule_rules {
 	const struct egress_policy *egress; /* borrowed */
 	int64_t interval_us_min;
-	bool (*has_zone)(void *zones, struct str name);
+	const struct zone *(*find_zone)(void *zones, struct str name); /* NULL: no such zone */
 	void *zones;
+	struct wall now; /* a new cron entry must have an occurrence after it */
 };
 
 struct schedule_change {

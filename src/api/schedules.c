@@ -159,24 +159,27 @@ struct schedule_work {
 	struct schedule result;	 /* after it; in the job's arena */
 };
 
-static bool has_zone(void *zones, struct str name)
+static const struct zone *find_zone(void *zones, struct str name)
 {
 	return zonefile_find(zones, name);
 }
 
-static struct schedule_rules rules_of(const struct api *api)
+static struct schedule_rules rules_of(const struct api_call *call)
 {
-	return (struct schedule_rules){ .egress = api->options.egress,
-					.interval_us_min = api->options.interval_us_min,
-					.has_zone = has_zone,
-					.zones = api->options.zones };
+	const struct api_options *options = &call->api->options;
+
+	return (struct schedule_rules){ .egress = options->egress,
+					.interval_us_min = options->interval_us_min,
+					.find_zone = find_zone,
+					.zones = options->zones,
+					.now = call->now.wall };
 }
 
 /* Reads the body into work->change; false: the call was answered. */
 static bool read_change(struct api_call *call, struct schedule_work *work, const struct schedule *current,
 			bool is_partial)
 {
-	struct schedule_rules rules = rules_of(call->api);
+	struct schedule_rules rules = rules_of(call);
 	struct input input;
 	bool is_valid;
 

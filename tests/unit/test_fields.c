@@ -25,11 +25,13 @@
 #define NINES_1000 NINES NINES NINES NINES NINES NINES NINES NINES NINES NINES
 #define FORM "application/x-www-form-urlencoded"
 
-static bool has_zone(void *zones, struct str name)
+static const struct zone *find_zone(void *zones, struct str name)
 {
 	(void)zones;
-	return str_equal(name, STR("Europe/Berlin")) || str_equal(name, STR("UTC"));
+	return str_equal(name, STR("Europe/Berlin")) || str_equal(name, STR("UTC")) ? zone_utc() : NULL;
 }
+
+#define NOW_US INT64_C(1900000000000000) /* March 2030 */
 
 struct read {
 	struct arena arena;
@@ -43,7 +45,9 @@ static struct read *read_as(const char *type, const char *body, const struct sch
 {
 	static struct read read;
 	static const struct egress_policy egress;
-	struct schedule_rules rules = { .egress = &egress, .interval_us_min = US_PER_SECOND, .has_zone = has_zone };
+	struct schedule_rules rules = {
+		.egress = &egress, .interval_us_min = US_PER_SECOND, .find_zone = find_zone, .now = { NOW_US }
+	};
 	struct input input;
 	struct str problem;
 	struct buf json;
@@ -280,6 +284,14 @@ static void test_cron_and_interval(void **state)
 	EXPECT(rows);
 	assert_true(str_equal(patch("\"interval_definition\":\" 5  minutes\"")->change.definition.interval,
 			      STR("5  minutes")));
+	/* Over already; but a record that has come to its end may be sent back as it is. */
+	struct schedule ended = { .definition = { .cron = STR("0 0 1 1 * 2029"), .timezone = STR("UTC") } };
+
+	assert_string_equal(patch("\"cron_definition\":\"0 0 1 1 * 2029\",\"timezone\":\"UTC\"")->text,
+			    "{\"cron_definition\":[\"0 0 1 1 * 2029" BAD_CRON "never occurs\"]}");
+	assert_true(patch("\"cron_definition\":\"0 0 1 1 * 2031\",\"timezone\":\"UTC\"")->is_valid);
+	assert_true(read_as("application/json", "{\"cron_definition\":\"0 0 1 1 * 2029\"}", &ended, true)->is_valid);
+	assert_false(read_as("application/json", "{\"cron_definition\":\"0 0 1 1 * 2028\"}", &ended, true)->is_valid);
 	assert_non_null(patch("\"cron_definition\":\"\"")->change.definition.cron.p);
 	assert_null(patch("\"cron_definition\":null")->change.definition.cron.p);
 }
