@@ -40,7 +40,7 @@ static enum err classify_io(int system_errno)
 	return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG || system_errno == EROFS ? ERR_UNAVAILABLE : ERR_IO;
 }
 
-static enum err classify(sqlite3 *handle, int code)
+static enum err classify(int code, int system_errno)
 {
 	switch (code & 0xff) {
 	case SQLITE_OK:
@@ -60,7 +60,7 @@ static enum err classify(sqlite3 *handle, int code)
 	case SQLITE_PERM:
 		return ERR_UNAVAILABLE;
 	case SQLITE_IOERR:
-		return classify_io(handle ? sqlite3_system_errno(handle) : 0);
+		return classify_io(system_errno);
 	case SQLITE_TOOBIG:
 		return ERR_INVALID;
 	default:
@@ -71,15 +71,17 @@ static enum err classify(sqlite3 *handle, int code)
 /* Keeps the words: a rollback that follows overwrites the library's own. */
 static enum err fail(struct sqlite_db *s, int code)
 {
-	enum err err = classify(s->handle, code);
+	/* A commit that fails does not leave errno's value with the handle; errno itself was zeroed before the call. */
+	int thread_errno = errno, handle_errno = s->handle ? sqlite3_system_errno(s->handle) : 0;
+	int number = handle_errno ? handle_errno : thread_errno;
+	enum err err = classify(code, number);
 
 	assert((code & 0xff) != SQLITE_MISUSE && (code & 0xff) != SQLITE_RANGE);
-	if (err != ERR_OK) {
-		int number = sqlite3_system_errno(s->handle);
+	bool tell_errno = (code & 0xff) == SQLITE_IOERR && number;
 
-		snprintf(s->error, sizeof s->error, "%s (SQLite code %d%s%s)", sqlite3_errmsg(s->handle), code,
-			 (code & 0xff) == SQLITE_IOERR && number ? ", " : "", (code & 0xff) == SQLITE_IOERR && number ? strerror(number) : "");
-	}
+	if (err != ERR_OK)
+		snprintf(s->error, sizeof s->error, "%s (SQLite code %d%s%s)", sqlite3_errmsg(s->handle), code, tell_errno ? ", " : "",
+			 tell_errno ? strerror(number) : "");
 	return err;
 }
 
@@ -131,6 +133,7 @@ static void sqlite_start(struct db_cursor *cursor, enum statement id, const stru
 
 static bool sqlite_next(struct db_cursor *cursor)
 {
+	errno = 0;
 	int code = sqlite3_step(cursor->handle);
 
 	if (code == SQLITE_ROW)
@@ -205,6 +208,8 @@ static unsigned sqlite_log_pages(const struct db *db)
 static enum err sqlite_script(struct db *db, const char *text)
 {
 	struct sqlite_db *s = self(db);
+
+	errno = 0;
 	int code = sqlite3_exec(s->handle, text, NULL, NULL, NULL);
 
 	return code == SQLITE_OK ? ERR_OK : fail(s, code);
@@ -233,6 +238,7 @@ static enum err sqlite_checkpoint(struct db *db, bool whole)
 
 	/* A reader in the middle of a long list must not hold up delivery: the next round tries again. */
 	sqlite3_busy_timeout(s->handle, BUSY_MS_CHECKPOINT);
+	errno = 0;
 	int code = sqlite3_wal_checkpoint_v2(s->handle, NULL, whole ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &log_n, &copied_n);
 
 	sqlite3_busy_timeout(s->handle, BUSY_MS_MAX);

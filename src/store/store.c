@@ -172,7 +172,8 @@ static enum err resume_life(struct store *store, const char *path, const char *k
 		return ERR_OK;
 	err = key_file_load(key_file, store->key, error);
 	if (err == ERR_NOT_FOUND)
-		err = ERR_CORRUPT;
+		err = error_set(error, ERR_CORRUPT, "the key file %s is missing, and %s cannot be read without it; restore it from a backup, or name it with --key-file",
+				key_file, path);
 	if (err == ERR_OK)
 		err = load_meta(store, key_check_field, &arena, &sealed);
 	if (err == ERR_OK && (!store_unseal(store, &arena, store->installation, key_check_field, sealed, &opened) || !str_equal(opened, id)))

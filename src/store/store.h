@@ -101,7 +101,7 @@ enum err store_count(struct store *store, enum store_counted what, int64_t *n) M
 
 /* --- schedules ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Effects of writes that the delivery side must hear of after the commit. Accumulated by the writing verbs, taken by store_thread.c. */
+/* Effects of writes that the delivery side must hear of after the commit. Accumulated by the writing verbs, given out by store_thread.c. */
 struct store_notice {
 	bool has_due;
 	struct wall due_at;     /* the earliest new due instant */
@@ -109,6 +109,7 @@ struct store_notice {
 	size_t revoked_n;
 };
 
+/* After a commit and before the next store_begin, which forgets what was not taken. */
 void store_take_notice(struct store *store, struct store_notice *notice);
 
 /* `user_id` is the caller. Computes next_at; queues the schedule.added webhooks and the schedules.created.sum metric in the same transaction. */

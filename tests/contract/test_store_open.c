@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Opening: who may, what is refused and with which words, what survives (P1, P3; the lock; the key). */
+#include "contract.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "store/internal.h"
+
+static struct error failing_open(struct fixture *f, enum err expected)
+{
+	struct error error = { .text = "" };
+	struct store *store = NULL;
+
+	assert_int_equal(store_open_writer(&f->settings, &store, &error), expected);
+	assert_null(store);
+	assert_int_equal(error.code, expected);
+	return error;
+}
+
+static void close_store(struct fixture *f)
+{
+	store_close(f->store);
+	f->store = NULL;
+}
+
+static void assert_says(const struct error *error, const char *words)
+{
+	if (!strstr(error->text, words))
+		fail_msg("\"%s\" does not say \"%s\"", error->text, words);
+}
+
+static void url_is_checked(void **state)
+{
+	static const struct {
+		const char *url;
+		enum err err;
+		const char *path_or_words;
+	} rows[] = {
+		{ "sqlite:/a/b.db", ERR_OK, "/a/b.db" },
+		{ "sqlite:var/s.db", ERR_OK, "var/s.db" },
+		{ "sqlite:", ERR_INVALID, "names no file" },
+		{ "postgres://h/d", ERR_INVALID, "sqlite:PATH" },
+		{ "/a/b.db", ERR_INVALID, "sqlite:PATH" },
+		{ "", ERR_INVALID, "sqlite:PATH" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct error error = { .text = "" };
+		struct str path = { 0 };
+
+		assert_int_equal(store_url_check(str_from(rows[i].url), &path, &error), rows[i].err);
+		if (rows[i].err == ERR_OK)
+			assert_true(str_equal(path, str_from(rows[i].path_or_words)));
+		else
+			assert_says(&error, rows[i].path_or_words);
+	}
+}
+
+static void a_new_database_is_private(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+	struct stat info;
+
+	assert_int_equal(stat(f->path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	snprintf(path, sizeof path, "%s/data", f->dir);
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0700);
+	snprintf(path, sizeof path, "%s.key", f->path);
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	snprintf(path, sizeof path, "%s-wal", f->path);
+	assert_int_equal(stat(path, &info), 0);
+	assert_int_equal(info.st_mode & 0777, 0600);
+	assert_int_equal(fixture_number(f, "PRAGMA synchronous"), 2);
+}
+
+static void identity_survives(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t id[16];
+
+	memcpy(id, f->store->installation, sizeof id);
+	fixture_reopen(f);
+	assert_memory_equal(id, f->store->installation, sizeof id);
+	assert_whole(f);
+}
+
+static void a_second_writer_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct error error = failing_open(f, ERR_LOCKED);
+	char pid[32];
+
+	snprintf(pid, sizeof pid, "process %d", (int)getpid());
+	assert_says(&error, pid);
+	assert_int_equal(store_lock_holder(f->settings.url), getpid());
+	close_store(f);
+	assert_int_equal(store_lock_holder(f->settings.url), 0);
+	fixture_open(f);
+}
+
+/* The child tells by a pipe that it holds the database, and then waits to be killed. */
+static void the_holder_is_named_and_its_death_frees(void **state)
+{
+	struct fixture *f = *state;
+	int ready[2];
+	char byte, words[32];
+
+	close_store(f);
+	assert_int_equal(pipe(ready), 0);
+	pid_t child = fork();
+
+	if (child == 0) {
+		struct store *store;
+
+		if (store_open_writer(&f->settings, &store, NULL) == ERR_OK && write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	struct error error = failing_open(f, ERR_LOCKED);
+
+	snprintf(words, sizeof words, "process %d", (int)child);
+	assert_says(&error, words);
+	assert_int_equal(store_lock_holder(f->settings.url), child);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	fixture_open(f);
+}
+
+static void write_file(const char *path, const char *bytes, size_t n)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bytes, n), n);
+	close(fd);
+}
+
+static void garbage_is_refused_and_kept(void **state)
+{
+	struct fixture *f = *state;
+	static const char garbage[5000] = "this is somebody's shopping list and no database at all";
+	struct stat info;
+
+	close_store(f);
+	write_file(f->path, garbage, sizeof garbage);
+	struct error error = failing_open(f, ERR_CORRUPT);
+
+	assert_says(&error, f->path);
+	assert_says(&error, "restore a backup, or move the file away");
+	assert_int_equal(stat(f->path, &info), 0);
+	assert_int_equal(info.st_size, sizeof garbage);
+}
+
+static void another_programs_database_is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct db_settings settings = { .path = f->path };
+	struct db *db;
+	int64_t version = 0;
+
+	close_store(f);
+	unlink(f->path);
+	assert_ok(db_sqlite_open(&settings, &db, NULL));
+	assert_ok(db_script(db, "CREATE TABLE recipes (id INTEGER)"));
+	db_close(db);
+	struct error error = failing_open(f, ERR_CORRUPT);
+
+	assert_says(&error, "another program");
+	assert_ok(db_sqlite_open(&settings, &db, NULL));
+	/* Not even its journal mode was changed: byte 18 of the header is 1, not 2. */
+	assert_int_equal(db_scalar(db, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", &version), ERR_OK);
+	assert_int_equal(version, 0);
+	db_close(db);
+}
+
+static void a_newer_schema_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_ok(fixture_script(f, "UPDATE meta SET value = 999 WHERE key = 'schema_version'"));
+	close_store(f);
+	struct error error = failing_open(f, ERR_CORRUPT);
+
+	assert_says(&error, "was written by a newer version");
+	assert_says(&error, "install it or restore a backup");
+}
+
+static void another_key_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char path[128], other[65];
+
+	close_store(f);
+	snprintf(path, sizeof path, "%s.key", f->path);
+	memset(other, 'a', 64);
+	other[64] = '\n';
+	write_file(path, other, sizeof other);
+	struct error error = failing_open(f, ERR_CORRUPT);
+
+	assert_says(&error, "is not the one");
+	write_file(path, "short", 5);
+	error = failing_open(f, ERR_CORRUPT);
+	assert_says(&error, "64 hexadecimal digits");
+	unlink(path);
+	error = failing_open(f, ERR_CORRUPT);
+	assert_says(&error, "missing");
+	/* A key is never made for a database that has one. */
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void the_key_may_lie_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+	char path[128], moved[128];
+
+	close_store(f);
+	snprintf(path, sizeof path, "%s.key", f->path);
+	snprintf(moved, sizeof moved, "%s/k", f->dir);
+	assert_int_equal(rename(path, moved), 0);
+	f->settings.key_file = str_from(moved);
+	fixture_open(f);
+}
+
+static void damage_is_noticed(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	char page[4096];
+
+	for (int i = 0; i < 50; i++)
+		insert(f, &definition);
+	close_store(f);
+	memset(page, 0x5a, sizeof page);
+	struct stat info;
+
+	assert_int_equal(stat(f->path, &info), 0);
+	assert_true(info.st_size >= 10 * 4096);
+	int fd = open(f->path, O_WRONLY);
+
+	assert_int_equal(pwrite(fd, page, sizeof page, info.st_size - 4096 * 3), sizeof page);
+	close(fd);
+	struct error error = failing_open(f, ERR_CORRUPT);
+
+	assert_says(&error, "is damaged");
+}
+
+static void a_reader_reads_beside_the_writer(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	struct schedule schedule = insert(f, &definition), seen;
+	struct store *reader = NULL;
+	struct store_check check;
+	int64_t id;
+	struct user user = { .username = STR("u") };
+
+	assert_ok(store_open_reader(&f->settings, &reader, NULL));
+	assert_ok(store_schedule_get(reader, schedule.uuid, &f->arena, &seen));
+	assert_ok(store_check(reader, &check, NULL));
+	assert_true(check.sum_holds);
+	assert_int_equal(check.schedules, 1);
+	assert_int_not_equal(store_user_insert(reader, &user, f->now, &id), ERR_OK);
+	delete(f, &schedule);
+	assert_int_equal(store_schedule_get(reader, schedule.uuid, &f->arena, &seen), ERR_NOT_FOUND);
+	store_close(reader);
+	insert(f, &definition);
+	assert_whole(f);
+}
+
+static void a_reader_needs_a_database(void **state)
+{
+	struct fixture *f = *state;
+	struct store *reader = NULL;
+	struct error error;
+
+	close_store(f);
+	unlink(f->path);
+	assert_int_equal(store_open_reader(&f->settings, &reader, &error), ERR_UNAVAILABLE);
+	assert_says(&error, "start the service once");
+	assert_int_equal(access(f->path, F_OK), -1);
+}
+
+static void a_place_that_cannot_be_written_is_named(void **state)
+{
+	struct fixture *f = *state;
+
+	f->settings.url = STR("sqlite:/proc/nowhere/s.db");
+	struct error error = failing_open(f, ERR_IO);
+
+	assert_says(&error, "/proc/nowhere");
+	f->settings.url = STR("sqlite:/proc/version");
+	struct store *store = NULL;
+
+	assert_int_not_equal(store_open_writer(&f->settings, &store, &error), ERR_OK);
+	assert_says(&error, "/proc/version");
+}
+
+static void rollbacks_undo(void **state)
+{
+	struct fixture *f = *state;
+	struct user user = { .username = STR("one") };
+	int64_t id;
+
+	begin(f);
+	assert_ok(store_user_insert(f->store, &user, f->now, &id));
+	store_rollback(f->store);
+	assert_int_equal(count(f, STORE_USERS), 0);
+	begin(f);
+	assert_ok(store_user_insert(f->store, &user, f->now, &id));
+	assert_ok(store_savepoint(f->store, NULL));
+	user.username = STR("two");
+	assert_ok(store_user_insert(f->store, &user, f->now, &id));
+	store_rollback_to_savepoint(f->store);
+	commit(f);
+	assert_int_equal(count(f, STORE_USERS), 1);
+	assert_ok(store_probe(f->store, f->now, NULL));
+}
+
+/* A full disk: what was answered stays, what was refused is not there, and work goes on when there is room again (P1, P14). */
+static void a_full_disk_refuses_and_recovers(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	struct rlimit before, tight;
+	struct schedule schedule;
+	struct error error = { .text = "" };
+	enum err err = ERR_OK;
+	int stored = 0;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	tight = before;
+	tight.rlim_cur = 600 * 1024;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	while (err == ERR_OK && stored < 2000) {
+		begin(f);
+		err = store_schedule_insert(f->store, &definition, 0, f->now, &f->arena, &schedule);
+		if (err == ERR_OK)
+			err = store_commit(f->store, &error);
+		else
+			store_rollback(f->store);
+		stored += err == ERR_OK;
+	}
+	setrlimit(RLIMIT_FSIZE, &before);
+	if (err != ERR_UNAVAILABLE)
+		fail_msg("%s: %s", err_name(err), store_last_error(f->store));
+	assert_true(stored > 10);
+	assert_int_equal(count(f, STORE_SCHEDULES), stored);
+	insert(f, &definition);
+	assert_int_equal(count(f, STORE_SCHEDULES), stored + 1);
+	fixture_reopen(f);
+	assert_int_equal(count(f, STORE_SCHEDULES), stored + 1);
+	assert_whole(f);
+}
+
+static void the_log_is_copied_back(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	char payload[20000], path[128];
+	struct stat info;
+
+	memset(payload, '1', sizeof payload);
+	definition.payload = (struct str){ payload, sizeof payload };
+	snprintf(path, sizeof path, "%s-wal", f->path);
+	for (int i = 0; i < 2500; i++) {
+		insert(f, &definition);
+		store_checkpoint(f->store);
+	}
+	/* 2,500 inserts write more than 15,000 pages; the log starts anew every 4,000. */
+	assert_int_equal(stat(path, &info), 0);
+	assert_true(info.st_size < 5000 * 4200);
+	assert_int_equal(count(f, STORE_SCHEDULES), 2500);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(url_is_checked),
+		T(a_new_database_is_private),
+		T(identity_survives),
+		T(a_second_writer_is_refused),
+		T(the_holder_is_named_and_its_death_frees),
+		T(garbage_is_refused_and_kept),
+		T(another_programs_database_is_left_alone),
+		T(a_newer_schema_is_refused),
+		T(another_key_is_refused),
+		T(the_key_may_lie_elsewhere),
+		T(damage_is_noticed),
+		T(a_reader_reads_beside_the_writer),
+		T(a_reader_needs_a_database),
+		T(a_place_that_cannot_be_written_is_named),
+		T(rollbacks_undo),
+		T(a_full_disk_refuses_and_recovers),
+		T(the_log_is_copied_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
