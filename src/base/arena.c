@@ -90,6 +90,7 @@ struct str arena_printf(struct arena *arena, const char *format, ...)
 	va_list list;
 	char *text;
 
+	assert(format);
 	va_start(list, format);
 	int n = vsnprintf(NULL, 0, format, list);
 	va_end(list);
