@@ -51,7 +51,7 @@ struct outbound_attempt {
 	struct address addresses[ADDRESSES_TRIED_MAX];
 	unsigned addresses_n, addresses_used;
 	uint32_t number;
-	struct boot started;
+	struct boot started, sent_at; /* the latter: the first bytes of the request, on the present wire */
 	size_t sent_n;
 	struct buf request;
 	struct response response;
@@ -236,7 +236,15 @@ static void connect_next(struct outbound_attempt *attempt)
 
 static void resolve(struct outbound_attempt *attempt);
 
-/* A pooled connection that died before a byte of the answer: the same attempt, on a fresh one. */
+/* A pooled connection that its peer ended before it can have read the request: the same attempt goes on over a fresh one. In every other case the receiver
+ * may have acted, and what follows is another attempt. */
+static bool may_start_afresh(const struct outbound_attempt *attempt)
+{
+	if (attempt->on_fresh_wire || attempt->response.began)
+		return false;
+	return attempt->sent_n == 0 || wire_died_unread(attempt->wire, boot_since_us(clock_read().boot, attempt->sent_at));
+}
+
 static void start_afresh(struct outbound_attempt *attempt)
 {
 	wire_close(attempt->wire);
@@ -249,7 +257,7 @@ static void on_cut_off(struct outbound_attempt *attempt)
 {
 	const char *words = attempt->response.began ? "closed before the end of the answer" : "closed without an answer";
 
-	if (!attempt->on_fresh_wire && !attempt->response.began)
+	if (may_start_afresh(attempt))
 		start_afresh(attempt);
 	else
 		finish_badly(attempt, OUTCOME_RESET, words);
@@ -260,7 +268,7 @@ static void on_lost(struct outbound_attempt *attempt)
 	const char *words;
 	enum outcome_class class = wire_failure(attempt->wire, &words);
 
-	if (!attempt->on_fresh_wire && !attempt->response.began)
+	if (may_start_afresh(attempt))
 		start_afresh(attempt);
 	else
 		finish_badly(attempt, class, words);
@@ -340,6 +348,7 @@ static void begin_request(struct outbound_attempt *attempt)
 	list_remove(outbound, &outbound->step, attempt);
 	attempt->phase = PHASE_SENDING;
 	attempt->sent_n = 0;
+	attempt->sent_at = clock_read().boot;
 	response_init(&attempt->response);
 	buf_clear(&attempt->request);
 	request_text_add(&attempt->request, attempt->run, &attempt->url, attempt->number, attempt->outcome.started_at);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One attempt on the wire: look the name up, judge every address, connect, (TLS,) send, read the answer, all under one deadline.
  *
- * Lives on the delivery loop's thread. Keeps idle connections per lane for reuse. A pooled connection that dies before any byte of an answer came is replaced by
- * a fresh one once, within the same attempt. Redirects are never followed. The environment's proxy variables are ignored. No decision about retries is made here. */
+ * Lives on the delivery loop's thread. Keeps idle connections per lane for reuse. A pooled connection that its peer ended before it can have read the request
+ * is replaced by a fresh one, within the same attempt. Redirects are never followed. The environment's proxy variables are ignored. No decision about retries is made here. */
 #ifndef DELIVER_OUTBOUND_H
 #define DELIVER_OUTBOUND_H
 

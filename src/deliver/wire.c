@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "base/arena.h"
+#include "deliver/round_trip.h"
 #include "http/tls.h"
 
 /* Idle TLS connections hold some 55 KB each; beyond this many of them all together a finished one is closed instead of kept. */
@@ -282,16 +283,36 @@ static bool leads_to(const struct wire *wire, const struct url *url, int64_t lan
 	       str_equal_nocase((struct str){ wire->host, wire->host_n }, url->host);
 }
 
+/* Silent and open, as an idle connection has to be. */
+static bool is_quiet(const struct wire *wire)
+{
+	char byte;
+
+	return recv(wire->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 struct wire *wire_take(struct wire_pool *pool, const struct url *url, int64_t lane, void *owner)
 {
-	for (struct wire *wire = *bucket_of(pool, lane); wire; wire = wire->bucket_next) {
+	struct wire *next;
+
+	for (struct wire *wire = *bucket_of(pool, lane); wire; wire = next) {
+		next = wire->bucket_next;
 		if (!leads_to(wire, url, lane))
 			continue;
+		if (!is_quiet(wire)) {
+			wire_close(wire);
+			continue;
+		}
 		unlink_idle(wire);
 		wire->owner = owner;
 		return wire;
 	}
 	return NULL;
+}
+
+bool wire_died_unread(const struct wire *wire, int64_t us)
+{
+	return us < round_trip_us_min(wire->fd);
 }
 
 static socklen_t socket_address(const struct wire *wire, struct sockaddr_storage *out)

@@ -322,7 +322,7 @@ static void test_request_text_and_reuse(void **state)
 	free(fixture);
 }
 
-static void test_dead_pooled_connection_is_replaced(void **state)
+static void test_closed_pooled_connection_is_replaced(void **state)
 {
 	struct fixture *fixture = malloc(sizeof *fixture);
 
@@ -330,18 +330,28 @@ static void test_dead_pooled_connection_is_replaced(void **state)
 	open_fixture(fixture);
 	fixture->script = (struct script){ ANSWERS, HEAD "Content-Length: 0\r\n\r\n", 0 };
 	attempt(fixture, here(fixture), STR("{}"));
-	/* The next request on it meets a connection that is closed without a byte; the one after that must be a fresh one. */
-	fixture->script.behaviour = CLOSES;
-	struct run run = { .id = 2, .lane = 7, .endpoint = str_from(here(fixture)), .body = STR("{}") };
-
-	outbound_start(fixture->outbound, &run, 1, clock_read(), &fixture->outcome);
-	while (fixture->requests < 2)
-		uv_run(&fixture->loop, UV_RUN_ONCE);
-	fixture->script.behaviour = ANSWERS;
-	while (fixture->done < 2)
-		uv_run(&fixture->loop, UV_RUN_ONCE);
+	shutdown(fixture->peers[0]->tcp.io_watcher.fd, SHUT_RDWR); /* the pool has not heard of it yet */
+	attempt(fixture, here(fixture), STR("{}"));
 	assert_int_equal(fixture->outcome.class, OUTCOME_DELIVERED);
 	assert_int_equal(fixture->connections, 2);
+	assert_int_equal(fixture->requests, 2);
+	close_fixture(fixture);
+	free(fixture);
+}
+
+static void test_request_that_may_have_been_read_is_not_repeated(void **state)
+{
+	struct fixture *fixture = malloc(sizeof *fixture);
+
+	(void)state;
+	open_fixture(fixture);
+	fixture->script = (struct script){ ANSWERS, HEAD "Content-Length: 0\r\n\r\n", 0 };
+	attempt(fixture, here(fixture), STR("{}"));
+	fixture->script.behaviour = RESETS;
+	attempt(fixture, here(fixture), STR("{}"));
+	assert_int_equal(fixture->outcome.class, OUTCOME_RESET);
+	assert_int_equal(fixture->requests, 2);
+	assert_int_equal(fixture->connections, 1);
 	close_fixture(fixture);
 	free(fixture);
 }
@@ -396,7 +406,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_behaviour),
 		cmocka_unit_test(test_request_text_and_reuse),
-		cmocka_unit_test(test_dead_pooled_connection_is_replaced),
+		cmocka_unit_test(test_closed_pooled_connection_is_replaced),
+		cmocka_unit_test(test_request_that_may_have_been_read_is_not_repeated),
 		cmocka_unit_test(test_refusals_before_the_wire),
 		cmocka_unit_test(test_large_body_arrives_whole),
 	};
