@@ -68,6 +68,8 @@ int command_next(int argc, char **argv)
 		fprintf(stderr, "seed-scheduler: %.*s is not a valid crontab string: %s\n", STR_ARG(set.words[0]), problem.text);
 		return EXIT_USAGE;
 	}
+	if (!cron_ever_occurs(&cron))
+		return refuse("this entry never occurs; check its day and month");
 	struct zonefile_cache *zones = zonefile_cache_new(NULL);
 	const struct zone *zone = zonefile_find(zones, option_text(&set, OPTION_TIMEZONE));
 	int code = zone ? print_next(&cron, zone, from, n) : refuse("--timezone: no such zone; give an IANA name such as Europe/Berlin");

@@ -82,6 +82,7 @@ static enum err read_environment(const struct option *option, struct option_valu
 	}
 	if (rest.n == 0)
 		return ERR_OK;
+	value->is_from_environment = true;
 	if (!option->repeats)
 		return add_value(option, value, rest, option->environment, error);
 	while (rest.p) {
@@ -136,11 +137,17 @@ struct str option_text(const struct option_set *set, unsigned index)
 	return value->n ? value->values[0] : (struct str){ NULL, 0 };
 }
 
-enum err option_number(const struct option_set *set, unsigned index, int64_t min, int64_t max, int64_t *number, struct error *error)
+const char *option_name(const struct option_set *set, unsigned index)
 {
 	const struct option *option = &set->options[index];
+
+	return option->flag && !set->values[index].is_from_environment ? option->flag : option->environment;
+}
+
+enum err option_number(const struct option_set *set, unsigned index, int64_t min, int64_t max, int64_t *number, struct error *error)
+{
 	struct str text = option_text(set, index);
-	const char *name = option->flag ? option->flag : option->environment;
+	const char *name = option_name(set, index);
 
 	if (!str_to_i64(text, number) || *number < min || *number > max)
 		return error_set(error, ERR_INVALID, "%s: '%.*s' is not a whole number from %lld to %lld", name, STR_ARG(text),

@@ -21,7 +21,8 @@ struct option {
 struct option_value {
 	struct str values[OPTION_REPEATS_MAX]; /* borrowed from argv, the environment or the set's arena */
 	unsigned n;
-	bool is_given; /* not the fallback */
+	bool is_given;            /* not the fallback */
+	bool is_from_environment;
 };
 
 struct option_set {
@@ -38,6 +39,8 @@ struct option_set {
 enum err options_read(struct option_set *set, int argc, char **argv, struct error *error) MUST_CHECK;
 /* The value of an option by its index; absent when there is none. */
 struct str option_text(const struct option_set *set, unsigned index);
+/* The flag, or the variable when the value came from there: for messages. */
+const char *option_name(const struct option_set *set, unsigned index);
 /* A whole number from `min` to `max`; the fallback must be valid. */
 enum err option_number(const struct option_set *set, unsigned index, int64_t min, int64_t max, int64_t *number, struct error *error) MUST_CHECK;
 /* The lines for --help. */

@@ -74,17 +74,20 @@ static enum err check_environment(struct error *error)
 	return ERR_OK;
 }
 
-static enum err read_egress(struct settings *settings, const struct option_value *value, struct error *error)
+static enum err read_egress(struct settings *settings, const struct option_set *set, struct error *error)
 {
+	const struct option_value *value = &set->values[OPTION_EGRESS_ALLOW];
+
 	for (unsigned i = 0; i < value->n; i++)
 		if (!egress_allow(&settings->egress, value->values[i]))
-			return error_set(error, ERR_INVALID, "--egress-allow: '%.*s' is no network in CIDR form without host bits, such as 10.0.0.0/8 or 192.168.1.5/32",
-					 STR_ARG(value->values[i]));
+			return error_set(error, ERR_INVALID, "%s: '%.*s' is no network in CIDR form without host bits, such as 10.0.0.0/8 or 192.168.1.5/32",
+					 option_name(set, OPTION_EGRESS_ALLOW), STR_ARG(value->values[i]));
 	return ERR_OK;
 }
 
-static enum err read_log_level(struct settings *settings, struct str text, struct error *error)
+static enum err read_log_level(struct settings *settings, const struct option_set *set, struct error *error)
 {
+	struct str text = option_text(set, OPTION_LOG_LEVEL);
 	static const char *const names[] = { [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error" };
 
 	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -93,7 +96,7 @@ static enum err read_log_level(struct settings *settings, struct str text, struc
 			return ERR_OK;
 		}
 	}
-	return error_set(error, ERR_INVALID, "--log-level: '%.*s' is none of debug, info, warn, error", STR_ARG(text));
+	return error_set(error, ERR_INVALID, "%s: '%.*s' is none of debug, info, warn, error", option_name(set, OPTION_LOG_LEVEL), STR_ARG(text));
 }
 
 static bool has_control_bytes(struct str text)
@@ -173,9 +176,9 @@ enum err settings_read(struct settings *settings, int argc, char **argv, struct 
 	if (err == ERR_OK)
 		err = store_url_check(settings->store.url, &path, error);
 	if (err == ERR_OK)
-		err = read_egress(settings, &values[OPTION_EGRESS_ALLOW], error);
+		err = read_egress(settings, &set, error);
 	if (err == ERR_OK)
-		err = read_log_level(settings, option_text(&set, OPTION_LOG_LEVEL), error);
+		err = read_log_level(settings, &set, error);
 	if (err == ERR_OK)
 		err = read_numbers(settings, &set, error);
 	if (err == ERR_OK)

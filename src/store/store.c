@@ -58,16 +58,17 @@ static enum err copy_path(struct str url, char path[PATH_MAX], struct error *err
 	return err;
 }
 
-/* mkdir -p for the directories above the file, for the owner alone. */
-static enum err make_parents(const char *path, struct error *error)
+/* The directory of the file, for the owner alone; the ones above it must exist, or the path is a mistake. */
+static enum err make_parent(const char *path, struct error *error)
 {
-	char part[PATH_MAX];
+	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
 
-	for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-		if (mkdir(part, 0700) < 0 && errno != EEXIST)
-			return error_set(error, errno == EROFS || errno == ENOSPC ? ERR_UNAVAILABLE : ERR_IO, "cannot make the directory %s: %s", part, strerror(errno));
-	}
+	if (!slash || slash == path)
+		return ERR_OK;
+	snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
+	if (mkdir(parent, 0700) < 0 && errno != EEXIST)
+		return error_set(error, errno == EROFS || errno == ENOSPC ? ERR_UNAVAILABLE : ERR_IO, "cannot make the directory %s: %s; make it, or give another path", parent, strerror(errno));
 	return ERR_OK;
 }
 
@@ -247,7 +248,7 @@ enum err store_open_writer(const struct store_settings *settings, struct store *
 	enum err err = copy_path(settings->url, path, error);
 
 	if (err == ERR_OK)
-		err = make_parents(path, error);
+		err = make_parent(path, error);
 	if (err != ERR_OK)
 		return err;
 	struct store *opened = store_new(settings, true);
