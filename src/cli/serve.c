@@ -236,13 +236,14 @@ static void close_everything(struct service *service)
 	uv_close((uv_handle_t *)&service->on_int, NULL);
 }
 
-/* Clients get their answers first; the delivery thread has its own time and is joined after this loop has ended. */
+/* This loop turns until clients have their answers and the delivery thread has ended, each within its own time. */
 static void on_stop_tick(uv_timer_t *timer)
 {
 	struct service *service = timer->data;
 	bool is_late = boot_since_us(clock_read().boot, service->stop_began) > STOP_US_MAX;
+	bool is_done = http_server_is_idle(service->server) && api_is_idle(service->api) && delivery_has_ended(service->delivery);
 
-	if (!service->closed && (is_late || (http_server_is_idle(service->server) && api_is_idle(service->api))))
+	if (!service->closed && (is_late || is_done))
 		close_everything(service);
 }
 
@@ -251,8 +252,10 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct service *service = handle->data;
 
 	if (service->stopping) {
-		log_event(LOG_WARN, "stopped_at_once", log_int("signal", number));
-		_exit(128 + number);
+		/* Typed twice at a terminal. A supervisor that repeats itself has SIGKILL, which is as safe. */
+		if (number == SIGINT)
+			_exit(128 + number);
+		return;
 	}
 	log_event(LOG_INFO, "stopping", log_int("signal", number));
 	service->stopping = true;

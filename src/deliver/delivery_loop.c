@@ -57,7 +57,7 @@ struct delivery {
 	int64_t turn_us_max;       /* since the last report */
 	bool is_draining, is_ending, is_complete;
 
-	atomic_bool drain_asked;
+	atomic_bool drain_asked, has_ended;
 	_Atomic int64_t turned_at_us, oldest_due_us;
 };
 
@@ -413,6 +413,7 @@ static void *run_loop(void *ctx)
 	uv_timer_start(&d->second, on_second, 0, SECOND_MS);
 	uv_prepare_start(&d->sleep, on_sleep);
 	uv_run(&d->loop, UV_RUN_DEFAULT);
+	atomic_store(&d->has_ended, true);
 	return NULL;
 }
 
@@ -440,6 +441,11 @@ void delivery_drain(struct delivery *d)
 {
 	atomic_store(&d->drain_asked, true);
 	uv_async_send(&d->mail);
+}
+
+bool delivery_has_ended(struct delivery *d)
+{
+	return atomic_load(&d->has_ended);
 }
 
 bool delivery_join(struct delivery *d)

@@ -29,6 +29,8 @@ enum err delivery_start(struct delivery *delivery, struct store_thread *thread, 
 
 /* Any thread; returns at once, and may be called more than once. Claims no more, lets what flies end and be recorded, puts back the rest, then the thread ends. */
 void delivery_drain(struct delivery *delivery);
+/* Any thread: delivery_join will not wait. */
+bool delivery_has_ended(struct delivery *delivery);
 /* Waits for the thread's end; delivery_drain must have been called. True: everything that flew ended and was recorded. */
 bool delivery_join(struct delivery *delivery);
 /* The store thread must have stopped, or not have got the notices' box. */
