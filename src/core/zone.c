@@ -340,17 +340,21 @@ static int64_t table_add_rule(struct table *table, const struct rule *rule, cons
 
 	int32_t first_year = civil_from_seconds(last_s).year;
 
-	/* From the year before, because a rule's time of day may reach into the next year; to the year beyond the
-	 * cycle, so that every instant before the cycle's end has a next change. */
-	for (int32_t year = first_year - 1; year <= first_year + 1 + YEARS_PER_CYCLE + 1; year++) {
+	int32_t cycle_year = first_year + 1 + YEARS_PER_CYCLE;
+	int64_t cycle_from_s = civil_to_days(cycle_year, 1, 1) * 86400;
+	int64_t end_s = civil_to_days(cycle_year + 2, 1, 1) * 86400;
+
+	/* From the year before, because a rule's time of day may reach into the next year; up to an instant well behind the
+	 * cycle's end, so that every instant before it has its next change. */
+	for (int32_t year = first_year - 1; year <= cycle_year + 2; year++) {
 		struct change pair[2];
 
 		rule_changes(rule, year, pair);
 		for (int i = 0; i < 2; i++)
-			if (pair[i].at_s > last_s)
+			if (pair[i].at_s > last_s && pair[i].at_s < end_s)
 				table_add(table, pair[i]);
 	}
-	return (civil_to_days(first_year + 1 + YEARS_PER_CYCLE, 1, 1)) * 86400;
+	return cycle_from_s;
 }
 
 const struct zone *zone_read(struct arena *arena, struct str bytes)
@@ -368,7 +372,7 @@ const struct zone *zone_read(struct arena *arena, struct str bytes)
 	if (footer.n > 0 && !rule_parse(footer, &rule))
 		return NULL;
 
-	struct table table = { .room = block.times_n + 2 * (YEARS_PER_CYCLE + 4) };
+	struct table table = { .room = block.times_n + 2 * (YEARS_PER_CYCLE + 5) };
 
 	table.changes = arena_alloc(arena, table.room * sizeof table.changes[0]);
 	if (!table_add_block(&table, &block))
