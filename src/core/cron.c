@@ -86,8 +86,7 @@ static uint32_t days_by_weekday(const struct cron *cron, int32_t days_n, int32_t
 
 static bool year_matches(const struct cron *cron, int32_t year)
 {
-	if (year < CRON_YEAR_MIN || year > CRON_YEAR_MAX)
-		return false;
+	assert(year >= CRON_YEAR_MIN && year <= CRON_YEAR_MAX);
 	return cron->years[(year - CRON_YEAR_MIN) / 64] >> (year - CRON_YEAR_MIN) % 64 & 1;
 }
 

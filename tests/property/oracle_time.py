@@ -3,7 +3,7 @@
 
 usage: oracle_time.py DRIVER [--seed N] [--count N] [--transitions ENTRIES] [--zones REGEX]
 
-DRIVER is the built next_driver. The ordinary run asks 20,000 random questions (--count). The long run, some hours on two cores, is
+DRIVER is the built next_driver. The ordinary run asks 20,000 random questions (--count). The long run, half an hour, is
     oracle_time.py DRIVER --transitions 40 --count 5000000
 which asks 40 entries at every change of offset from 1970 to 2037 in every zone, then 5,000,000 random ones. H is left out: its
 values are the program's own choice. Exits with 77 when the machine has no zones, 1 on any difference, and prints the first ten.

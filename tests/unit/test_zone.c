@@ -475,6 +475,24 @@ static void test_damaged_files(void **state)
 	arena_release(&arena);
 }
 
+/* Rules that make no sense, such as summer time that ends after it began again, still give a sane zone. */
+static void test_senseless_rules(void **state)
+{
+	static const char *const footers[] = { "ABC0DEF,0/0,J365/30", "ABC0DEF,J365/167,0/-167",
+					       "ABC0DEF,10/0,10/0",   "ABC0DEF,10/0,10/1",
+					       "ABC24DEF-24,0,J365",  "ABC0DEF0,M3.2.0,M11.1.0" };
+	struct arena arena = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < N(footers); i++) {
+		const struct zone *zone = build_rule(&arena, footers[i]);
+
+		assert_non_null(zone);
+		check_sane(zone);
+	}
+	arena_release(&arena);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -520,7 +538,8 @@ int main(void)
 		cmocka_unit_test(test_footers),	      cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_utc),	      cmocka_unit_test(test_real_zones),
 		cmocka_unit_test(test_from_local),    cmocka_unit_test(test_leap_second_files_are_refused),
-		cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_damaged_files), cmocka_unit_test(test_senseless_rules),
+		cmocka_unit_test(test_names),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
