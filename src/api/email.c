@@ -3,6 +3,7 @@
 #include "api/email.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <string.h>
 
 enum { LABEL_BYTES_MAX = 63, LITERAL_BYTES_MAX = 45 };
@@ -125,6 +126,7 @@ bool email_is_valid(struct str text)
 
 struct str email_normalise(struct arena *arena, struct str email)
 {
+	assert(email.n < SIZE_MAX);
 	char *out = arena_alloc(arena, email.n + 1);
 
 	memcpy(out, email.p, email.n);
