@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The boot clock never steps and counts suspends; what the wall clock did beyond it was a step. NTP slews by at most 1 in 2,000. */
+/* The boot clock never steps and counts suspends; what the wall clock did beyond it was a step. NTP slews by at most 1
+ * in 2,000. */
 #include "deliver/clock_watch.h"
 
 #include <assert.h>

@@ -6,10 +6,11 @@
 #include "base/instant.h"
 
 enum clock_change {
-	CLOCK_STEADY,          /* both clocks went the same way, slewing allowed for */
+	CLOCK_STEADY,	       /* both clocks went the same way, slewing allowed for */
 	CLOCK_STEPPED_BACK,    /* the wall clock was set back */
 	CLOCK_STEPPED_FORWARD, /* the wall clock was set forward */
-	CLOCK_STALLED,         /* nobody looked for CLOCK_STALL_US_MIN: a suspend, a stopped process, a machine beyond its strength */
+	CLOCK_STALLED, /* nobody looked for CLOCK_STALL_US_MIN: a suspend, a stopped process, a machine beyond its
+			  strength */
 };
 
 /* Both clocks are read one after the other, so that a smaller difference says nothing. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Three kinds of jobs: claim, record, ask for the oldest due. A refused job (the store's queue is full) is answered like a failed one, by ourselves, in
- * the next turn: the dispatcher then waits before it asks again. */
+/* Three kinds of jobs: claim, record, ask for the oldest due. A refused job (the store's queue is full) is answered
+ * like a failed one, by ourselves, in the next turn: the dispatcher then waits before it asks again. */
 #include "deliver/delivery_jobs.h"
 
 #include <assert.h>
@@ -12,7 +12,7 @@
 
 enum {
 	RECORDS_PER_JOB = 500,
-	RECORD_JOBS_MAX = 2,    /* outstanding */
+	RECORD_JOBS_MAX = 2,	/* outstanding */
 	CLAIM_ROWS_PER_RUN = 2, /* run row and due queue */
 };
 
@@ -50,13 +50,13 @@ struct delivery_jobs {
 	struct delivery_jobs_options options;
 	struct store_thread *thread;
 	struct record_job *first, *last; /* owned: records not yet submitted, oldest first */
-	struct record_job *idle;         /* owned: for reuse */
-	uint32_t records_per_job;        /* fewer after a failure, so that one bad record cannot hold up the others */
+	struct record_job *idle;	 /* owned: for reuse */
+	uint32_t records_per_job;	 /* fewer after a failure, so that one bad record cannot hold up the others */
 	unsigned record_jobs_n, outstanding;
 	struct oldest_job oldest;
 };
 
-/* --- runs ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- runs --- */
 
 static struct str copy_to(char **at, struct str s)
 {
@@ -95,7 +95,7 @@ void delivery_run_free(struct run *run)
 	free(run);
 }
 
-/* --- submitting -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- submitting --- */
 
 static void submit(struct delivery_jobs *jobs, struct store_job *job)
 {
@@ -108,7 +108,7 @@ static void submit(struct delivery_jobs *jobs, struct store_job *job)
 	}
 }
 
-/* --- claims ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- claims --- */
 
 static enum err run_claim(struct store *store, struct store_job *job)
 {
@@ -148,11 +148,13 @@ void delivery_jobs_claim(struct delivery_jobs *jobs, const struct store_claim *c
 
 	job->jobs = jobs;
 	job->claim = *claim;
-	job->job = (struct store_job){ .run = run_claim, .done = claim_done, .rows = claim->room * CLAIM_ROWS_PER_RUN, .ctx = job };
+	job->job = (struct store_job){
+		.run = run_claim, .done = claim_done, .rows = claim->room * CLAIM_ROWS_PER_RUN, .ctx = job
+	};
 	submit(jobs, &job->job);
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- records --- */
 
 static enum store_record_kind stored_kind(enum record_kind kind)
 {
@@ -197,7 +199,8 @@ static void records_done(struct store_job *job)
 
 	jobs->record_jobs_n--;
 	if (ok && jobs->records_per_job < RECORDS_PER_JOB)
-		jobs->records_per_job = jobs->records_per_job < RECORDS_PER_JOB / 2 ? jobs->records_per_job * 2 : RECORDS_PER_JOB;
+		jobs->records_per_job =
+			jobs->records_per_job < RECORDS_PER_JOB / 2 ? jobs->records_per_job * 2 : RECORDS_PER_JOB;
 	else if (!ok)
 		jobs->records_per_job = jobs->records_per_job > 4 ? jobs->records_per_job / 4 : 1;
 	jobs->options.on_records(jobs->options.ctx, &(struct record_answer){ .ok = ok,
@@ -254,7 +257,7 @@ void delivery_jobs_flush(struct delivery_jobs *jobs, struct wall now, bool all)
 	}
 }
 
-/* --- the oldest due -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the oldest due --- */
 
 static enum err run_oldest(struct store *store, struct store_job *job)
 {
@@ -278,7 +281,8 @@ void delivery_jobs_ask_oldest_due(struct delivery_jobs *jobs, struct instant now
 		return;
 	jobs->oldest.is_open = true;
 	jobs->oldest.asked_at = now;
-	jobs->oldest.job = (struct store_job){ .run = run_oldest, .done = oldest_done, .rows = 1, .ctx = &jobs->oldest };
+	jobs->oldest.job =
+		(struct store_job){ .run = run_oldest, .done = oldest_done, .rows = 1, .ctx = &jobs->oldest };
 	submit(jobs, &jobs->oldest.job);
 }
 
@@ -289,7 +293,7 @@ int64_t delivery_jobs_oldest_due(const struct delivery_jobs *jobs, struct boot n
 	return jobs->oldest.age_us + (waited > OLDEST_PATIENCE_US ? waited : 0);
 }
 
-/* --- answers, life ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- answers, life --- */
 
 void delivery_jobs_answer(struct delivery_jobs *jobs, struct mail *mail)
 {

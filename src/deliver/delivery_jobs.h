@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Delivery's requests to the store: claims and records become jobs, answers become runs and slots. Decides nothing.
  *
- * Records are collected: a few jobs are outstanding at most, and what comes meanwhile shares the next one, so that a busy disk gets larger
- * commits, not more of them. All functions are for the delivery loop's thread. */
+ * Records are collected: a few jobs are outstanding at most, and what comes meanwhile shares the next one, so that a
+ * busy disk gets larger commits, not more of them. All functions are for the delivery loop's thread. */
 #ifndef DELIVER_DELIVERY_JOBS_H
 #define DELIVER_DELIVERY_JOBS_H
 
@@ -23,7 +23,8 @@ struct claim_answer {
 	struct wall next_at;
 };
 
-/* The answer to a job of records: for each the slot, and whether it was fenced (nothing was written, the run is not ours any more). */
+/* The answer to a job of records: for each the slot, and whether it was fenced (nothing was written, the run is not
+ * ours any more). */
 struct record_answer {
 	bool ok;
 	const struct run_record *records;
@@ -48,7 +49,8 @@ void delivery_jobs_set_thread(struct delivery_jobs *jobs, struct store_thread *t
 void delivery_jobs_claim(struct delivery_jobs *jobs, const struct store_claim *claim);
 /* `record` and what it points to must stay valid until its answer. */
 void delivery_jobs_record(struct delivery_jobs *jobs, const struct run_record *record);
-/* Asks the store for the age of what is due there; see delivery_jobs_oldest_due. Does nothing while the last question is open. */
+/* Asks the store for the age of what is due there; see delivery_jobs_oldest_due. Does nothing while the last question
+ * is open. */
 void delivery_jobs_ask_oldest_due(struct delivery_jobs *jobs, struct instant now);
 /* Once a turn: submits the records collected, as far as the bound allows; `all` of them when there is no next turn. */
 void delivery_jobs_flush(struct delivery_jobs *jobs, struct wall now, bool all);
@@ -58,7 +60,8 @@ unsigned delivery_jobs_outstanding(const struct delivery_jobs *jobs);
 /* Age of the oldest instant due in the store, as of the last answer; grows while the store does not answer. */
 int64_t delivery_jobs_oldest_due(const struct delivery_jobs *jobs, struct boot now);
 
-/* A run with everything it points to in one block, so that it can be given back alone; a claim's batch could be kept alive by one slow run. */
+/* A run with everything it points to in one block, so that it can be given back alone; a claim's batch could be kept
+ * alive by one slow run. */
 struct run *delivery_run_copy(const struct run *run);
 /* Wipes its secrets. */
 void delivery_run_free(struct run *run);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One libuv loop: wake-ups, answers of the store and ends of attempts become events; the actions that come back become requests. Decides nothing.
+/* One libuv loop: wake-ups, answers of the store and ends of attempts become events; the actions that come back become
+ * requests. Decides nothing.
  *
- * A turn: look at the clocks → take the mail → step the dispatcher with each event and carry its actions out → before the loop sleeps,
- * submit the records collected and arm the one timer. The timer is a timerfd on the wall clock: microseconds, and it fires when the clock is set. */
+ * A turn: look at the clocks → take the mail → step the dispatcher with each event and carry its actions out → before
+ * the loop sleeps, submit the records collected and arm the one timer. The timer is a timerfd on the wall clock:
+ * microseconds, and it fires when the clock is set. */
 #include "deliver/delivery_loop.h"
 
 #include <assert.h>
@@ -48,13 +50,13 @@ struct delivery {
 	pthread_t thread;
 	bool is_started;
 
-	struct instant now;        /* of the last look at the clocks */
+	struct instant now; /* of the last look at the clocks */
 	struct wall missed_before;
-	struct wall wake_at;       /* what the dispatcher wants */
-	int64_t armed_us;          /* what the timer is set to; 0 = nothing */
-	struct boot slept_at;      /* end of the last turn */
-	uint64_t slept_ns;         /* sum of all sleeps until then */
-	int64_t turn_us_max;       /* since the last report */
+	struct wall wake_at;  /* what the dispatcher wants */
+	int64_t armed_us;     /* what the timer is set to; 0 = nothing */
+	struct boot slept_at; /* end of the last turn */
+	uint64_t slept_ns;    /* sum of all sleeps until then */
+	int64_t turn_us_max;  /* since the last report */
 	bool is_draining, is_ending, is_complete;
 
 	atomic_bool drain_asked, has_ended;
@@ -63,7 +65,7 @@ struct delivery {
 
 static void end(struct delivery *d);
 
-/* --- actions -------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- actions --- */
 
 static void claim(struct delivery *d, const struct dispatch_action *action)
 {
@@ -125,7 +127,7 @@ static void step(struct delivery *d, struct dispatch_event event)
 	} while (d->actions.more);
 }
 
-/* --- events --------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static void look_at_clocks(struct delivery *d)
 {
@@ -190,7 +192,8 @@ static void on_records(void *ctx, const struct record_answer *answer)
 	if (!answer->ok)
 		log_event(LOG_WARN, "record_failed", log_int("records", answer->n));
 	if (!d->is_ending)
-		step(d, (struct dispatch_event){ .kind = answer->ok ? DISPATCH_RECORDED : DISPATCH_RECORD_FAILED, .slots = { answer->slots, answer->n } });
+		step(d, (struct dispatch_event){ .kind = answer->ok ? DISPATCH_RECORDED : DISPATCH_RECORD_FAILED,
+						 .slots = { answer->slots, answer->n } });
 }
 
 static void hear_notice(struct delivery *d, struct store_notice_mail *mail)
@@ -198,14 +201,15 @@ static void hear_notice(struct delivery *d, struct store_notice_mail *mail)
 	const struct store_notice *notice = &mail->notice;
 
 	if (!d->is_ending && notice->revoked_n)
-		step(d, (struct dispatch_event){ .kind = DISPATCH_REVOKED, .ids = { notice->revoked, (uint32_t)notice->revoked_n } });
+		step(d, (struct dispatch_event){ .kind = DISPATCH_REVOKED,
+						 .ids = { notice->revoked, (uint32_t)notice->revoked_n } });
 	if (!d->is_ending && notice->has_due)
 		step(d, (struct dispatch_event){ .kind = DISPATCH_DUE_HINT, .due_at = notice->due_at });
 	store_notice_free(mail);
 }
 
-/* The store posts a notice before the answers of the same commit. So the answers are taken first and heard last: no run starts whose
- * revocation was posted before its claim's answer. */
+/* The store posts a notice before the answers of the same commit. So the answers are taken first and heard last: no run
+ * starts whose revocation was posted before its claim's answer. */
 static void take_mail(struct delivery *d)
 {
 	struct mail *answers = mailbox_take_all(&d->answers);
@@ -230,7 +234,8 @@ static void on_drain_end(uv_timer_t *timer)
 	struct delivery *d = timer->data;
 	struct dispatcher_counts counts = dispatcher_count(d->dispatcher, d->now.wall);
 
-	log_event(LOG_WARN, "drain_abandoned", log_int("flying", counts.flying), log_int("recording", counts.recording));
+	log_event(LOG_WARN, "drain_abandoned", log_int("flying", counts.flying),
+		  log_int("recording", counts.recording));
 	end(d);
 }
 
@@ -252,7 +257,8 @@ static void close_handles(struct delivery *d)
 	uv_close((uv_handle_t *)&d->sleep, NULL);
 }
 
-/* The loop ends when the store has answered what it was asked: jobs point into our memory. The box for mail stays open until delivery_free. */
+/* The loop ends when the store has answered what it was asked: jobs point into our memory. The box for mail stays open
+ * until delivery_free. */
 static void let_go(struct delivery *d)
 {
 	if (d->is_ending && delivery_jobs_outstanding(d->jobs) == 0)
@@ -319,7 +325,7 @@ static void on_second(uv_timer_t *timer)
 	d->turn_us_max = 0;
 }
 
-/* --- sleeping ------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- sleeping --- */
 
 /* An earlier wake-up than wanted does no harm, so a timer that is set is left alone unless it is set too late. */
 static void arm(struct delivery *d)
@@ -329,7 +335,8 @@ static void arm(struct delivery *d)
 
 	if (d->armed_us && d->armed_us <= at)
 		return;
-	d->armed_us = timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL) == 0 ? at : 0;
+	d->armed_us =
+		timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL) == 0 ? at : 0;
 }
 
 static void on_sleep(uv_prepare_t *prepare)
@@ -347,7 +354,7 @@ static void on_sleep(uv_prepare_t *prepare)
 	arm(d);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 static void wake(void *ctx)
 {
@@ -384,7 +391,8 @@ enum err delivery_new(const struct delivery_options *options, struct delivery **
 	handles_init(d);
 	mailbox_init(&d->answers, 0, wake, d);
 	mailbox_init(&d->notices, NOTICES_MAX, wake, d);
-	d->jobs = delivery_jobs_new(&(struct delivery_jobs_options){ .answers = &d->answers, .on_claim = on_claim, .on_records = on_records, .ctx = d });
+	d->jobs = delivery_jobs_new(&(struct delivery_jobs_options){
+		.answers = &d->answers, .on_claim = on_claim, .on_records = on_records, .ctx = d });
 	d->dispatcher = dispatcher_new(&options->dispatcher);
 	d->flights = memory_new(options->dispatcher.held_max * sizeof *d->flights);
 	*delivery = d;

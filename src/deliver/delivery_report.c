@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Of an endpoint only the host is ever told: the URL is itself a credential. Delivered runs are counted, and logged only for debugging. */
+/* Of an endpoint only the host is ever told: the URL is itself a credential. Delivered runs are counted, and logged
+ * only for debugging. */
 #include "deliver/delivery_report.h"
 
 #include "base/log.h"
@@ -7,15 +8,17 @@
 #include "core/url.h"
 
 static const enum metric class_metrics[OUTCOME_CLASSES_N] = {
-	[OUTCOME_DELIVERED] = METRIC_ATTEMPTS_DELIVERED, [OUTCOME_HTTP] = METRIC_ATTEMPTS_HTTP_OTHER, [OUTCOME_TIMEOUT] = METRIC_ATTEMPTS_TIMEOUT,
-	[OUTCOME_DNS] = METRIC_ATTEMPTS_DNS,		 [OUTCOME_CONNECT] = METRIC_ATTEMPTS_CONNECT, [OUTCOME_TLS] = METRIC_ATTEMPTS_TLS,
-	[OUTCOME_RESET] = METRIC_ATTEMPTS_RESET,	 [OUTCOME_PROTOCOL] = METRIC_ATTEMPTS_PROTOCOL, [OUTCOME_BLOCKED] = METRIC_ATTEMPTS_BLOCKED,
-	[OUTCOME_INTERNAL] = METRIC_ATTEMPTS_INTERNAL,
+	[OUTCOME_DELIVERED] = METRIC_ATTEMPTS_DELIVERED, [OUTCOME_HTTP] = METRIC_ATTEMPTS_HTTP_OTHER,
+	[OUTCOME_TIMEOUT] = METRIC_ATTEMPTS_TIMEOUT,	 [OUTCOME_DNS] = METRIC_ATTEMPTS_DNS,
+	[OUTCOME_CONNECT] = METRIC_ATTEMPTS_CONNECT,	 [OUTCOME_TLS] = METRIC_ATTEMPTS_TLS,
+	[OUTCOME_RESET] = METRIC_ATTEMPTS_RESET,	 [OUTCOME_PROTOCOL] = METRIC_ATTEMPTS_PROTOCOL,
+	[OUTCOME_BLOCKED] = METRIC_ATTEMPTS_BLOCKED,	 [OUTCOME_INTERNAL] = METRIC_ATTEMPTS_INTERNAL,
 };
 
 static enum metric attempt_metric(const struct outcome *outcome)
 {
-	static const enum metric hundreds[] = { METRIC_ATTEMPTS_HTTP_3XX, METRIC_ATTEMPTS_HTTP_4XX, METRIC_ATTEMPTS_HTTP_5XX };
+	static const enum metric hundreds[] = { METRIC_ATTEMPTS_HTTP_3XX, METRIC_ATTEMPTS_HTTP_4XX,
+						METRIC_ATTEMPTS_HTTP_5XX };
 
 	if (outcome->class == OUTCOME_HTTP && outcome->status >= 300 && outcome->status < 600)
 		return hundreds[outcome->status / 100 - 3];
@@ -29,10 +32,12 @@ static struct str host_of(const struct run *run)
 	return url_parse(run->endpoint, &url) ? url.host : STR("-");
 }
 
-static void log_outcome(enum log_level level, const char *event, const struct run *run, uint32_t attempt, const struct outcome *outcome)
+static void log_outcome(enum log_level level, const char *event, const struct run *run, uint32_t attempt,
+			const struct outcome *outcome)
 {
-	log_event(level, event, log_uuid("schedule_id", run->schedule_uuid), log_uuid("run_id", run->uuid), log_int("attempt", attempt),
-		  log_str("host", host_of(run)), log_text("class", outcome_class_name(outcome->class)), log_int("status", outcome->status),
+	log_event(level, event, log_uuid("schedule_id", run->schedule_uuid), log_uuid("run_id", run->uuid),
+		  log_int("attempt", attempt), log_str("host", host_of(run)),
+		  log_text("class", outcome_class_name(outcome->class)), log_int("status", outcome->status),
 		  log_text("detail", outcome->detail), log_int("duration_us", outcome->duration_us));
 }
 
@@ -65,7 +70,8 @@ void report_recorded(const struct run *run, enum record_kind kind, uint32_t atte
 void report_clock(enum clock_change change, int64_t by_us, struct wall now)
 {
 	metric_add(METRIC_CLOCK_STEPS, 1);
-	log_event(LOG_WARN, "clock_changed", log_text("change", clock_change_name(change)), log_int("by_us", by_us), log_wall("now", now));
+	log_event(LOG_WARN, "clock_changed", log_text("change", clock_change_name(change)), log_int("by_us", by_us),
+		  log_wall("now", now));
 }
 
 void report_counts(const struct dispatcher_counts *counts, int64_t oldest_due_us, int64_t turn_us_max)

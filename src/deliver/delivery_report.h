@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What delivery tells the operator about its work: metrics and one log line for each failed attempt and each failed run. Decides nothing. */
+/* What delivery tells the operator about its work: metrics and one log line for each failed attempt and each failed
+ * run. Decides nothing. */
 #ifndef DELIVER_DELIVERY_REPORT_H
 #define DELIVER_DELIVERY_REPORT_H
 

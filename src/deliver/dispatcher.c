@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Decides what delivery does next. An event only moves runs between states; then one pass over the states, always in the same order, says what
- * has become possible: what is due becomes ready, clogged lanes are parked, and records, starts, releases and claims are issued until the list is full.
+/* Decides what delivery does next. An event only moves runs between states; then one pass over the states, always in
+ * the same order, says what has become possible: what is due becomes ready, clogged lanes are parked, and records,
+ * starts, releases and claims are issued until the list is full.
  *
- * Invariants: nothing starts before its start_at by the wall clock of the step; every START has a place for its result reserved; what is held
- * plus what outstanding claims may bring never exceeds held_max; a held run leaves only through RECORDED or REVOKED. */
+ * Invariants: nothing starts before its start_at by the wall clock of the step; every START has a place for its result
+ * reserved; what is held plus what outstanding claims may bring never exceeds held_max; a held run leaves only through
+ * RECORDED, or when the store gave it to us anew. */
 #include "deliver/dispatcher.h"
 
 #include <assert.h>
@@ -13,22 +15,25 @@
 #include "base/arena.h"
 #include "deliver/held.h"
 
-#define WAKE_US_MAX US_PER_SECOND               /* however the wall clock steps, it is looked at again within this */
+#define WAKE_US_MAX US_PER_SECOND /* however the wall clock steps, it is looked at again within this */
 #define BACKOFF_US_FIRST (100 * US_PER_MS)
 #define BACKOFF_US_MAX (2 * US_PER_SECOND)
-#define PARK_LOOK_US (25 * US_PER_MS)           /* how often lanes are judged while memory is short */
-#define PARK_WINDOW_US (100 * US_PER_MS)        /* progress is measured over at least this */
-#define PARK_DRAIN_US US_PER_SECOND             /* a lane that needs longer than this for what it has in memory is slow */
-#define PARK_REST_US (60 * US_PER_SECOND)       /* a parked run is found by an ordinary claim after that, whatever was forgotten */
-#define COLLIDED_US US_PER_SECOND               /* a run claimed while its earlier attempt is still in our hands waits so long in the store */
-#define CLAIM_REST_US (30 * US_PER_SECOND)      /* however little we know to be due, the store is asked this often */
+#define PARK_LOOK_US (25 * US_PER_MS)	 /* how often lanes are judged while memory is short */
+#define PARK_WINDOW_US (100 * US_PER_MS) /* progress is measured over at least this */
+#define PARK_DRAIN_US US_PER_SECOND	 /* a lane that needs longer than this for what it has in memory is slow */
+#define PARK_REST_US                                                                                                   \
+	(60 * US_PER_SECOND) /* a parked run is found by an ordinary claim after that, whatever was forgotten */
+#define COLLIDED_US                                                                                                    \
+	US_PER_SECOND /* a run claimed while its earlier attempt is still in our hands waits so long in the store */
+#define CLAIM_REST_US (30 * US_PER_SECOND) /* however little we know to be due, the store is asked this often */
 #define RUN_BYTES_TYPICAL 1024
-#define PROGRESS_US US_PER_SECOND               /* a lane gets more than its share only if an attempt ended within this */
+#define PROGRESS_US US_PER_SECOND /* a lane gets more than its share only if an attempt ended within this */
 #define NEVER_US INT64_MAX
 
 enum {
-	LANE_SHARE = 4,        /* a lane's part of in_flight_max while others wait: a quarter */
-	LANE_GREED = 2,        /* a lane may have this many on the wire for each place still free; the last one is a newcomer's */
+	LANE_SHARE = 4, /* a lane's part of in_flight_max while others wait: a quarter */
+	LANE_GREED =
+		2, /* a lane may have this many on the wire for each place still free; the last one is a newcomer's */
 	LANE_SHARE_HANGING = 64, /* the part of a lane whose last attempt timed out, until one ends otherwise */
 	REVOKED_IDS_MAX = 4096,
 };
@@ -43,29 +48,31 @@ struct dispatcher {
 	struct held held;
 	struct instant now; /* of the present step */
 
-	struct outcome *outcomes;  /* owned; in_flight_max + DISPATCH_OUTCOMES_SPARE */
-	uint32_t *outcomes_free;   /* owned; a stack of indexes */
+	struct outcome *outcomes; /* owned; in_flight_max + DISPATCH_OUTCOMES_SPARE */
+	uint32_t *outcomes_free;  /* owned; a stack of indexes */
 	uint32_t outcomes_free_n;
 	uint64_t dice;
 
-	int64_t next_due_us;       /* the earliest instant at which the store may have something, as far as we know; NEVER_US */
+	int64_t next_due_us; /* the earliest instant at which the store may have something, as far as we know; NEVER_US
+			      */
 	bool is_claiming;
-	int64_t claimed_due_us;    /* next_due_us before the outstanding claim */
-	uint32_t claim_room;       /* of the outstanding claim */
-	struct boot claimed_at;    /* when the last answer came */
-	uint32_t lane_claims_n;    /* outstanding, each of at most held.lane_reserve */
-	uint64_t run_bytes;        /* of the largest run in the last claim: what the next ones may weigh */
+	int64_t claimed_due_us; /* next_due_us before the outstanding claim */
+	uint32_t claim_room;	/* of the outstanding claim */
+	struct boot claimed_at; /* when the last answer came */
+	uint32_t lane_claims_n; /* outstanding, each of at most held.lane_reserve */
+	uint64_t run_bytes;	/* of the largest run in the last claim: what the next ones may weigh */
 	struct backoff claims, records;
 	struct boot park_look_at;
 
-	/* Revoked before the claim's answer that brings them came; a notice may overtake an answer of the same commit. */
+	/* Revoked before the claim's answer that brings them came; a notice may overtake an answer of the same commit.
+	 */
 	struct id_map revoked;
-	bool revoked_all;          /* there were more than fit */
+	bool revoked_all; /* there were more than fit */
 
 	bool is_draining, is_drained;
 };
 
-/* --- small helpers ------------------------------------------------------------------------------------------------------------------------- */
+/* --- small helpers --- */
 
 static uint32_t roll(struct dispatcher *d)
 {
@@ -131,7 +138,7 @@ static void park(struct dispatcher *d, uint32_t slot)
 	put_record(d, slot, RECORD_PARK, wall_add_us(d->now.wall, PARK_REST_US));
 }
 
-/* --- events --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static bool is_any_claim_outstanding(const struct dispatcher *d)
 {
@@ -171,7 +178,8 @@ static void on_claim_ended(struct dispatcher *d, const struct dispatch_event *ev
 		d->held.lanes[index].has_parked = true;
 }
 
-/* The run is in our hands already. An unsent one has lost its lease to the new claim; one on the wire, or not yet recorded, must end first. */
+/* The run is in our hands already. An unsent one has lost its lease to the new claim; one on the wire, or not yet
+ * recorded, must end first. */
 static bool is_collided(struct dispatcher *d, int64_t run_id)
 {
 	struct held *held = &d->held;
@@ -192,7 +200,8 @@ static void take(struct dispatcher *d, struct run *run, bool of_lane)
 	uint32_t slot = held_take(&d->held, run);
 
 	d->held.runs[slot].of_lane = of_lane;
-	/* Whether the notice was about this lease or about an earlier one, the store knows: a stale lease writes nothing. */
+	/* Whether the notice was about this lease or about an earlier one, the store knows: a stale lease writes
+	 * nothing. */
 	if (d->is_draining || revoked)
 		put_back(d, slot);
 	else if (collided)
@@ -252,7 +261,8 @@ static uint32_t keep_outcome(struct dispatcher *d, const struct outcome *outcome
 }
 
 /* The budget is the run's own, since a requeue opens a fresh one; waits grow with the attempts of the present one. */
-static enum record_kind decide_failed(struct dispatcher *d, const struct held_run *run, const struct outcome *outcome, struct wall *eligible_at)
+static enum record_kind decide_failed(struct dispatcher *d, const struct held_run *run, const struct outcome *outcome,
+				      struct wall *eligible_at)
 {
 	struct retry_policy policy = d->options.retry;
 	int64_t before = (int64_t)run->run->attempts_budget - policy.attempts_max;
@@ -261,7 +271,8 @@ static enum record_kind decide_failed(struct dispatcher *d, const struct held_ru
 	if (run->attempts >= run->run->attempts_budget)
 		return RECORD_FAILED;
 	policy.attempts_max = UINT32_MAX;
-	if (retry_decide(&policy, outcome, attempts > 1 ? (uint32_t)attempts : 1, d->now.wall, roll(d), eligible_at) == RETRY_DEAD)
+	if (retry_decide(&policy, outcome, attempts > 1 ? (uint32_t)attempts : 1, d->now.wall, roll(d), eligible_at) ==
+	    RETRY_DEAD)
 		return RECORD_FAILED;
 	return RECORD_RETRY;
 }
@@ -316,14 +327,15 @@ static void on_record_failed(struct dispatcher *d, const struct dispatch_event *
 		backoff_fail(&d->records, d->now.boot);
 }
 
-/* The store has written about them already. What is on the wire cannot be called back; its result will be fenced. */
+/* The store wants them back, or has written about them already. What is on the wire cannot be called back: it ends as
+ * it would have. */
 static void revoke(struct dispatcher *d, int64_t run_id)
 {
 	struct held *held = &d->held;
 
 	for (uint32_t cursor = 0, slot; (slot = id_map_each(&held->by_id, run_id, &cursor)) != ID_MAP_NONE;) {
 		if (held->runs[slot].state == HELD_WAITING || held->runs[slot].state == HELD_READY) {
-			held_move(held, slot, HELD_GONE);
+			put_back(d, slot);
 			cursor = 0;
 		}
 	}
@@ -388,14 +400,15 @@ static void handle(struct dispatcher *d, const struct dispatch_event *event)
 	}
 }
 
-/* --- what is due, what is parked -------------------------------------------------------------------------------------------------------------- */
+/* --- what is due, what is parked --- */
 
 /* A slow lane's older runs are in the store: a newer one must not overtake them (P10). */
 static void ready_due(struct dispatcher *d)
 {
 	uint32_t slot;
 
-	while ((slot = held_next_due(&d->held)) != HELD_NONE && !wall_is_after(d->held.runs[slot].run->start_at, d->now.wall)) {
+	while ((slot = held_next_due(&d->held)) != HELD_NONE &&
+	       !wall_is_after(d->held.runs[slot].run->start_at, d->now.wall)) {
 		if (d->held.lanes[d->held.runs[slot].lane].is_slow && !d->held.runs[slot].of_lane)
 			park(d, slot);
 		else
@@ -421,8 +434,8 @@ static bool is_above_share(const struct dispatcher *d, const struct lane *lane)
 	return lane->flying_n > 0 && lane->flying_n >= d->options.in_flight_max / LANE_SHARE;
 }
 
-/* Whether one more of the lane may go out, as far as the lane itself is concerned. What hangs keeps its places for a whole timeout, so a lane
- * gets many only as long as its attempts end. */
+/* Whether one more of the lane may go out, as far as the lane itself is concerned. What hangs keeps its places for a
+ * whole timeout, so a lane gets many only as long as its attempts end. */
 static bool has_lane_room(const struct dispatcher *d, const struct lane *lane)
 {
 	uint32_t free = d->options.in_flight_max - d->held.count[HELD_FLYING];
@@ -448,7 +461,8 @@ static bool is_clogged(struct dispatcher *d, struct lane *lane)
 {
 	int64_t elapsed = boot_since_us(d->now.boot, lane->window_at);
 
-	if (lane->is_slow || lane->ready_n <= d->held.lane_reserve || !is_lane_full(d, lane) || elapsed < PARK_WINDOW_US)
+	if (lane->is_slow || lane->ready_n <= d->held.lane_reserve || !is_lane_full(d, lane) ||
+	    elapsed < PARK_WINDOW_US)
 		return false;
 
 	bool clogged = lane->ready_n * elapsed > lane->window_done_n * PARK_DRAIN_US;
@@ -476,7 +490,7 @@ static void park_clogged(struct dispatcher *d)
 	}
 }
 
-/* --- claims ----------------------------------------------------------------------------------------------------------------------------------- */
+/* --- claims --- */
 
 static void claim_lanes(struct dispatcher *d, struct dispatch_actions *actions)
 {
@@ -484,7 +498,8 @@ static void claim_lanes(struct dispatcher *d, struct dispatch_actions *actions)
 
 	if (d->is_draining || !backoff_is_over(&d->claims, d->now.boot))
 		return;
-	while (d->lane_claims_n < DISPATCH_LANE_CLAIMS_MAX && free_room(d) >= held->lane_reserve && held->hungry.first != HELD_NONE) {
+	while (d->lane_claims_n < DISPATCH_LANE_CLAIMS_MAX && free_room(d) >= held->lane_reserve &&
+	       held->hungry.first != HELD_NONE) {
 		struct dispatch_action *action = act(actions, DISPATCH_CLAIM_LANE);
 
 		if (!action)
@@ -503,7 +518,8 @@ static void claim_lanes(struct dispatcher *d, struct dispatch_actions *actions)
 
 static uint32_t claim_room(const struct dispatcher *d)
 {
-	uint32_t room = free_room(d), lanes = d->held.slow_n < DISPATCH_LANE_CLAIMS_MAX ? d->held.slow_n : DISPATCH_LANE_CLAIMS_MAX;
+	uint32_t room = free_room(d),
+		 lanes = d->held.slow_n < DISPATCH_LANE_CLAIMS_MAX ? d->held.slow_n : DISPATCH_LANE_CLAIMS_MAX;
 	uint64_t bytes = d->held.bytes < d->options.held_bytes_max ? d->options.held_bytes_max - d->held.bytes : 0;
 
 	/* What parked lanes may ask for is theirs. */
@@ -528,7 +544,8 @@ static void claim(struct dispatcher *d, struct dispatch_actions *actions)
 {
 	if (boot_since_us(d->now.boot, d->claimed_at) >= CLAIM_REST_US)
 		hint(d, d->now.wall);
-	if (d->is_draining || d->is_claiming || claim_at_us(d) > d->now.wall.us || !backoff_is_over(&d->claims, d->now.boot))
+	if (d->is_draining || d->is_claiming || claim_at_us(d) > d->now.wall.us ||
+	    !backoff_is_over(&d->claims, d->now.boot))
 		return;
 
 	uint32_t room = claim_room(d);
@@ -545,7 +562,7 @@ static void claim(struct dispatcher *d, struct dispatch_actions *actions)
 	action->claim.until = wall_add_us(d->now.wall, d->options.look_ahead_us);
 }
 
-/* --- records, starts, releases ------------------------------------------------------------------------------------------------------------------ */
+/* --- records, starts, releases --- */
 
 static void record(struct dispatcher *d, struct dispatch_actions *actions)
 {
@@ -594,7 +611,8 @@ static uint32_t next_lane(const struct dispatcher *d)
 /* While results cannot be written nothing new goes out: each would be one more to repeat after a crash (P5). */
 static bool can_start(const struct dispatcher *d)
 {
-	return !d->records.failures && d->held.count[HELD_FLYING] < d->options.in_flight_max && d->outcomes_free_n > d->held.count[HELD_FLYING];
+	return !d->records.failures && d->held.count[HELD_FLYING] < d->options.in_flight_max &&
+	       d->outcomes_free_n > d->held.count[HELD_FLYING];
 }
 
 static void start(struct dispatcher *d, struct dispatch_actions *actions)
@@ -632,7 +650,7 @@ static void give_back(struct dispatcher *d, struct dispatch_actions *actions)
 		action->run = held_give(&d->held, d->held.gone.first);
 }
 
-/* --- the step ------------------------------------------------------------------------------------------------------------------------------------ */
+/* --- the step --- */
 
 static int64_t earlier(int64_t a, int64_t b)
 {
@@ -690,7 +708,7 @@ void dispatcher_step(struct dispatcher *d, const struct dispatch_event *event, s
 	actions->list[actions->n++].kind = DISPATCH_WAKE;
 }
 
-/* --- life, questions ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- life, questions --- */
 
 struct dispatcher *dispatcher_new(const struct dispatcher_options *options)
 {
@@ -750,7 +768,8 @@ struct dispatcher_counts dispatcher_count(const struct dispatcher *d, struct wal
 
 void dispatcher_sane(const struct dispatcher *d)
 {
-	uint32_t outcomes = d->options.in_flight_max + DISPATCH_OUTCOMES_SPARE - d->outcomes_free_n, kept = 0, claiming = 0;
+	uint32_t outcomes = d->options.in_flight_max + DISPATCH_OUTCOMES_SPARE - d->outcomes_free_n, kept = 0,
+		 claiming = 0;
 
 	held_sane(&d->held);
 	for (uint32_t slot = 0; slot < d->held.runs_max; slot++) {
@@ -761,6 +780,7 @@ void dispatcher_sane(const struct dispatcher *d)
 	for (uint32_t i = 0; i < d->held.lanes_top; i++)
 		claiming += d->held.lanes[i].in_use && d->held.lanes[i].is_claiming;
 	assert(kept == outcomes && claiming == d->lane_claims_n);
-	assert(d->held.count[HELD_FLYING] <= d->options.in_flight_max && d->outcomes_free_n >= d->held.count[HELD_FLYING]);
+	assert(d->held.count[HELD_FLYING] <= d->options.in_flight_max &&
+	       d->outcomes_free_n >= d->held.count[HELD_FLYING]);
 	assert(free_room(d) <= d->options.held_max);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Slabs, a heap by instant, a queue per lane, and a ring of the lanes that may start something: all linked by index, nothing allocated after the start. */
+/* Slabs, a heap by instant, a queue per lane, and a ring of the lanes that may start something: all linked by index,
+ * nothing allocated after the start. */
 #include "deliver/held.h"
 
 #include <assert.h>
@@ -9,10 +10,11 @@
 
 enum {
 	HEAP_CHILDREN = 4,
-	QUEUE_STEPS_MAX = 1000, /* how far an old run may overtake in its lane's queue; runs of one schedule come in order anyway */
+	QUEUE_STEPS_MAX = 1000, /* how far an old run may overtake in its lane's queue; runs of one schedule come in
+				   order anyway */
 };
 
-/* --- the heap of WAITING runs ------------------------------------------------------------------------------------------------------------- */
+/* --- the heap of WAITING runs --- */
 
 static bool is_due_before(const struct held_due *a, const struct held_due *b)
 {
@@ -88,7 +90,7 @@ uint32_t held_next_due(const struct held *held)
 	return held->count[HELD_WAITING] ? held->heap[0].slot : HELD_NONE;
 }
 
-/* --- queues ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- queues --- */
 
 /* Links `slot` behind `prev`; at the front when that is HELD_NONE. */
 static void queue_insert(struct held *held, struct held_queue *queue, uint32_t slot, uint32_t prev)
@@ -127,7 +129,8 @@ static bool is_run_before(const struct run *a, const struct run *b)
 	return a->start_at.us != b->start_at.us ? a->start_at.us < b->start_at.us : a->id < b->id;
 }
 
-/* Behind the last one that is older. Runs come nearly in order, so this looks at one or two; one older than all goes to the front at once. */
+/* Behind the last one that is older. Runs come nearly in order, so this looks at one or two; one older than all goes to
+ * the front at once. */
 static void ready_insert(struct held *held, struct lane *lane, uint32_t slot)
 {
 	const struct run *run = held->runs[slot].run;
@@ -135,12 +138,13 @@ static void ready_insert(struct held *held, struct lane *lane, uint32_t slot)
 
 	if (lane->ready.first != HELD_NONE && is_run_before(run, held->runs[lane->ready.first].run))
 		prev = HELD_NONE;
-	for (uint32_t steps = 0; prev != HELD_NONE && steps < QUEUE_STEPS_MAX && is_run_before(run, held->runs[prev].run); steps++)
+	for (uint32_t steps = 0;
+	     prev != HELD_NONE && steps < QUEUE_STEPS_MAX && is_run_before(run, held->runs[prev].run); steps++)
 		prev = held->runs[prev].prev;
 	queue_insert(held, &lane->ready, slot, prev);
 }
 
-/* --- lanes -------------------------------------------------------------------------------------------------------------------------------- */
+/* --- lanes --- */
 
 static void ring_insert(struct held *held, uint32_t index)
 {
@@ -218,7 +222,8 @@ void held_lane_settle(struct held *held, uint32_t index)
 		ring_insert(held, index);
 	else if (!should_start && lane->is_startable)
 		ring_remove(held, index);
-	if (lane->is_slow && lane->has_parked && !lane->is_claiming && !lane->is_hungry && lane->ready_n <= held->lane_reserve / 2) {
+	if (lane->is_slow && lane->has_parked && !lane->is_claiming && !lane->is_hungry &&
+	    lane->ready_n <= held->lane_reserve / 2) {
 		lane->is_hungry = true;
 		if (held->hungry.last == HELD_NONE)
 			held->hungry.first = index;
@@ -254,7 +259,7 @@ void held_lane_set_slow(struct held *held, uint32_t index, bool is_slow)
 	held_lane_settle(held, index);
 }
 
-/* --- runs --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- runs --- */
 
 static uint64_t bytes_of(const struct run *run)
 {
@@ -368,7 +373,12 @@ uint32_t held_take(struct held *held, struct run *run)
 		lane = lane_open(held, run->lane);
 	held->free_first = held->runs[slot].next;
 	held->count[HELD_FREE]--;
-	held->runs[slot] = (struct held_run){ .run = run, .lane = lane, .next = HELD_NONE, .prev = HELD_NONE, .attempts = run->attempts, .outcome = HELD_NONE };
+	held->runs[slot] = (struct held_run){ .run = run,
+					      .lane = lane,
+					      .next = HELD_NONE,
+					      .prev = HELD_NONE,
+					      .attempts = run->attempts,
+					      .outcome = HELD_NONE };
 	held->lanes[lane].runs_n++;
 	held->bytes += bytes_of(run);
 	id_map_insert(&held->by_id, run->id, slot);
@@ -413,7 +423,8 @@ void held_init(struct held *held, uint32_t runs_max, uint32_t lane_in_flight_max
 	held->heap = memory_new((runs_max + 1) * sizeof *held->heap);
 	held->lanes = memory_new(held->lanes_max * sizeof *held->lanes);
 	for (uint32_t slot = 0; slot < runs_max; slot++)
-		held->runs[slot] = (struct held_run){ .state = HELD_FREE, .next = slot + 1 < runs_max ? slot + 1 : HELD_NONE };
+		held->runs[slot] =
+			(struct held_run){ .state = HELD_FREE, .next = slot + 1 < runs_max ? slot + 1 : HELD_NONE };
 	id_map_init(&held->by_id, runs_max);
 	id_map_init(&held->by_lane, held->lanes_max);
 }
@@ -427,7 +438,7 @@ void held_release(struct held *held)
 	id_map_release(&held->by_lane);
 }
 
-/* --- what must always hold ---------------------------------------------------------------------------------------------------------------- */
+/* --- what must always hold --- */
 
 static void runs_sane(const struct held *held)
 {
@@ -487,6 +498,7 @@ void held_sane(const struct held *held)
 		ring += lane->is_startable;
 		used++;
 	}
-	assert(runs == held_used(held) - held->count[HELD_GONE] && ready == held->count[HELD_READY] && flying == held->count[HELD_FLYING]);
+	assert(runs == held_used(held) - held->count[HELD_GONE] && ready == held->count[HELD_READY] &&
+	       flying == held->count[HELD_FLYING]);
 	assert(slow == held->slow_n && ring == held->ring_n && used == held->by_lane.n);
 }

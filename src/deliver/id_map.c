@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Open addressing with linear probing, never more than half full; removal shifts followers back, so there are no tombstones and no rehash. */
+/* Open addressing with linear probing, never more than half full; removal shifts followers back, so there are no
+ * tombstones and no rehash. */
 #include "deliver/id_map.h"
 
 #include <assert.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A fixed-size table from 64-bit ids to 32-bit places; one id may stand in it more than once. Pure; all memory is taken at id_map_init. */
+/* A fixed-size table from 64-bit ids to 32-bit places; one id may stand in it more than once. Pure; all memory is taken
+ * at id_map_init. */
 #ifndef DELIVER_ID_MAP_H
 #define DELIVER_ID_MAP_H
 
@@ -14,7 +15,7 @@ struct id_map_cell {
 
 struct id_map {
 	struct id_map_cell *cells; /* owned */
-	uint32_t mask;             /* cells minus 1; a power of two, at least twice what is kept */
+	uint32_t mask;		   /* cells minus 1; a power of two, at least twice what is kept */
 	uint32_t n, n_max;
 };
 

@@ -40,7 +40,8 @@ static void a_change_has_a_name_a_size_and_a_consequence(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct instant now = { .wall = { before.wall.us + cases[i].wall_us }, .boot = { before.boot.us + cases[i].boot_us } };
+		struct instant now = { .wall = { before.wall.us + cases[i].wall_us },
+				       .boot = { before.boot.us + cases[i].boot_us } };
 		int64_t by_us = -1;
 		enum clock_change change = clock_watch(before, now, &by_us);
 
@@ -49,7 +50,8 @@ static void a_change_has_a_name_a_size_and_a_consequence(void **state)
 		assert_int_equal(by_us, cases[i].by_us);
 
 		struct wall missed = clock_watch_missed(change, by_us, now.wall, missed_before);
-		int64_t expected = cases[i].is_missed || now.wall.us < missed_before.us ? now.wall.us : missed_before.us;
+		int64_t expected =
+			cases[i].is_missed || now.wall.us < missed_before.us ? now.wall.us : missed_before.us;
 
 		if (missed.us != expected)
 			fail_msg("%s: missed before %lld", cases[i].name, (long long)missed.us);
@@ -62,7 +64,8 @@ static void a_clock_set_back_before_the_start_takes_the_start_along(void **state
 
 	(void)state;
 	assert_int_equal(clock_watch_missed(CLOCK_STEPPED_BACK, -500 * S, (struct wall){ 600 * S }, start).us, 600 * S);
-	assert_int_equal(clock_watch_missed(CLOCK_STEPPED_BACK, -500 * S, (struct wall){ 1600 * S }, start).us, 1000 * S);
+	assert_int_equal(clock_watch_missed(CLOCK_STEPPED_BACK, -500 * S, (struct wall){ 1600 * S }, start).us,
+			 1000 * S);
 }
 
 int main(void)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The delivery thread between a store and an outbound side that are both made of arrays: the real loop, the real dispatcher, real clocks.
+/* The delivery thread between a store and an outbound side that are both made of arrays: the real loop, the real
+ * dispatcher, real clocks.
  *
- * This file defines the store's and outbound's functions itself, so the linker does not take the real ones. A hanging endpoint never answers;
- * every other one answers in the next turn of the loop. Nothing sleeps: the test waits on a condition, with a deadline. */
+ * This file defines the store's and outbound's functions itself, so the linker does not take the real ones. A hanging
+ * endpoint never answers; every other one answers in the next turn of the loop. Nothing sleeps: the test waits on a
+ * condition, with a deadline. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +26,7 @@
 
 enum { RUNS_MAX = 2000, WAIT_S = 20 };
 
-/* --- a store of arrays ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- a store of arrays --- */
 
 struct entry {
 	struct run run;
@@ -161,7 +163,7 @@ enum err store_oldest_due(struct store *store, struct wall now, int64_t *age_us)
 	return ERR_OK;
 }
 
-/* --- an outbound side of arrays ------------------------------------------------------------------------------------------------------------------------- */
+/* --- an outbound side of arrays --- */
 
 struct outbound {
 	uv_idle_t teller;
@@ -197,8 +199,8 @@ static void on_tell(uv_idle_t *idle)
 	free(outcomes);
 }
 
-enum err outbound_new(struct uv_loop_s *loop, const struct outbound_options *options, outbound_done done, void *ctx, struct outbound **outbound,
-		      struct error *error)
+enum err outbound_new(struct uv_loop_s *loop, const struct outbound_options *options, outbound_done done, void *ctx,
+		      struct outbound **outbound, struct error *error)
 {
 	(void)options;
 	(void)error;
@@ -210,7 +212,8 @@ enum err outbound_new(struct uv_loop_s *loop, const struct outbound_options *opt
 	return ERR_OK;
 }
 
-void outbound_start(struct outbound *outbound, const struct run *run, uint32_t attempt, struct instant now, void *attempt_ctx)
+void outbound_start(struct outbound *outbound, const struct run *run, uint32_t attempt, struct instant now,
+		    void *attempt_ctx)
 {
 	assert(now.wall.us >= run->start_at.us && clock_read().wall.us >= run->start_at.us);
 	started_n++;
@@ -219,9 +222,12 @@ void outbound_start(struct outbound *outbound, const struct run *run, uint32_t a
 	if (run->endpoint.p[0] == 'x') /* hangs */
 		return;
 	outbound->ended[outbound->n].attempt_ctx = attempt_ctx;
-	outbound->ended[outbound->n].outcome = (struct outcome){ .class = OUTCOME_DELIVERED, .status = 200, .started_at = now.wall };
+	outbound->ended[outbound->n].outcome =
+		(struct outcome){ .class = OUTCOME_DELIVERED, .status = 200, .started_at = now.wall };
 	if (run->endpoint.p[0] == 'f' && attempt == 1)
-		outbound->ended[outbound->n].outcome = (struct outcome){ .class = OUTCOME_CONNECT, .started_at = now.wall, .detail = "connection refused" };
+		outbound->ended[outbound->n].outcome = (struct outcome){ .class = OUTCOME_CONNECT,
+									 .started_at = now.wall,
+									 .detail = "connection refused" };
 	outbound->n++;
 	uv_idle_start(&outbound->teller, on_tell);
 }
@@ -238,7 +244,7 @@ void outbound_free(struct outbound *outbound)
 	free(outbound);
 }
 
-/* --- the rig -------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the rig --- */
 
 static struct delivery *delivery_up(int64_t drain_us_max)
 {
@@ -292,7 +298,11 @@ static void add_runs(size_t n, const char *endpoint, int64_t lane, struct wall s
 	for (size_t i = 0; i < n; i++) {
 		struct entry *entry = &world.entries[world.n++];
 
-		entry->run = (struct run){ .id = (int64_t)world.n, .lane = lane, .attempts_budget = 3, .planned_at = start_at, .endpoint = str_from(endpoint) };
+		entry->run = (struct run){ .id = (int64_t)world.n,
+					   .lane = lane,
+					   .attempts_budget = 3,
+					   .planned_at = start_at,
+					   .endpoint = str_from(endpoint) };
 		entry->eligible_at = start_at;
 	}
 	pthread_mutex_unlock(&world.lock);
@@ -320,7 +330,7 @@ static void wait_recorded(size_t n)
 	pthread_mutex_unlock(&world.lock);
 }
 
-/* --- tests ---------------------------------------------------------------------------------------------------------------------------------------------- */
+/* --- tests --- */
 
 static void what_is_due_is_delivered_and_recorded(void **state)
 {
@@ -412,7 +422,8 @@ static void what_hangs_is_abandoned_at_the_deadline(void **state)
 
 static void a_loop_that_never_ran_is_freed(void **state)
 {
-	struct delivery_options options = { .dispatcher = { .held_max = 8, .in_flight_max = 1, .lane_in_flight_max = 1 } };
+	struct delivery_options options = { .dispatcher = {
+						    .held_max = 8, .in_flight_max = 1, .lane_in_flight_max = 1 } };
 	struct delivery *delivery;
 
 	(void)state;

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What was promised, checked against everything that happens: its own books of runs and schedules, kept apart from the
+ * product's.
+ *
+ * The names are those of docs/promise.md and of the test plan: I2 one row an occurrence, I5 same id same body and
+ * rising attempts, I6 never early, I7 nothing after the end, I8 duplicates only after a crash, I13 planned instants
+ * increase, P10 first attempts in planned order. */
+#ifndef SIM_LEDGER_H
+#define SIM_LEDGER_H
+
+#include "core/outcome.h"
+#include "core/run.h"
+#include "store/store.h"
+
+struct ledger;
+
+struct ledger_sums {
+	uint64_t runs, delivered, failed, duplicates;
+	int64_t lateness_us_max; /* of first attempts on the lanes watched */
+	uint64_t watched;
+};
+
+struct ledger *ledger_new(void);
+void ledger_free(struct ledger *ledger);
+/* P6 is checked: first attempts of this lane (0: of every lane) must start within `lateness_us_max` of their instant,
+ * or of the last edit of their schedule. */
+void ledger_watch_lateness(struct ledger *ledger, int64_t lane, int64_t lateness_us_max);
+/* The schedule was made or edited just now. */
+void ledger_edited(struct ledger *ledger, const uint8_t uuid[16], struct wall now);
+/* A small number for a schedule's random id, the same in every repetition of a seed. */
+unsigned ledger_schedule(struct ledger *ledger, const uint8_t uuid[16]);
+
+void ledger_claimed(struct ledger *ledger, const struct run *run);
+/* A notice asks for the run's present lease back: it must not start on it any more. */
+void ledger_revoked(struct ledger *ledger, int64_t run_id);
+void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attempt, struct wall now);
+void ledger_answered(struct ledger *ledger, int64_t run_id, const struct outcome *outcome);
+/* A committed record that was not fenced. */
+void ledger_recorded(struct ledger *ledger, const struct store_record *record);
+/* Every failed run whose schedule still exists is open again. */
+void ledger_requeued(struct ledger *ledger);
+void ledger_deleted(struct ledger *ledger, const uint8_t uuid[16]);
+/* The process is gone: its leases are worth nothing, answers it had read but not recorded may be asked for again. */
+void ledger_crashed(struct ledger *ledger);
+/* The process has ended gracefully: every lease was given back. */
+void ledger_drained(struct ledger *ledger);
+void ledger_rest(const struct ledger *ledger, const struct store_check *check);
+struct ledger_sums ledger_sum(const struct ledger *ledger);
+
+/* Prints and aborts unless `holds`. */
+void promise(bool holds, const char *name, int64_t run_id, const char *text);
+
+#endif
