@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The seam below the SQL: a connection that runs numbered statements with typed arguments.
  *
- * All statements stand in statements.def and are prepared once, when first used. A statement is run by one cursor at a time:
+ * All statements stand in statements.def and are prepared once, when first used. A statement is run by one cursor at a
+ *time:
  *
  *	struct db_cursor c = db_query(db, SQL_USER_GET, DB_ARGS(db_int(id)));
  *	while (db_next(&c))
  *		... db_get_int(&c, 0) ...
  *	return db_end(&c);
  *
- * db_end gives the statement back, also in the middle of its rows, and returns the first error. What a column shows is borrowed until the next
- * db_next or db_end. Errors: ERR_CONFLICT (a unique key exists), ERR_UNAVAILABLE (full, read-only, busy), ERR_CORRUPT (damaged, or a constraint that guards
- * an invariant), ERR_IO. Some of them end the transaction: db_in_transaction tells. One thread at a time. */
+ * db_end gives the statement back, also in the middle of its rows, and returns the first error. What a column shows is
+ *borrowed until the next db_next or db_end. Errors: ERR_CONFLICT (a unique key exists), ERR_UNAVAILABLE (full,
+ *read-only, busy), ERR_CORRUPT (damaged, or a constraint that guards an invariant), ERR_IO. Some of them end the
+ *transaction: db_in_transaction tells. One thread at a time. */
 #ifndef STORE_DB_H
 #define STORE_DB_H
 
@@ -64,7 +66,7 @@ struct db_settings {
 enum err db_sqlite_open(const struct db_settings *settings, struct db **db, struct error *error) MUST_CHECK;
 const char *db_sqlite_version(void);
 
-/* --- arguments ------------------------------------------------------------------------------------------------------------------------ */
+/* --- arguments ------------------------------------------------------------------------------------------- */
 
 #define DB_ARGS(...)                                                                                                   \
 	(const struct db_value[]){ __VA_ARGS__ },                                                                      \
@@ -97,9 +99,10 @@ static inline struct db_value db_blob(const void *bytes, size_t n)
 	return (struct db_value){ .type = bytes ? DB_BLOB : DB_NULL, .bytes = { bytes, n } };
 }
 
-/* --- running -------------------------------------------------------------------------------------------------------------------------- */
+/* --- running --------------------------------------------------------------------------------------------- */
 
-static inline struct db_cursor db_query(struct db *db, enum statement statement, const struct db_value *args, size_t args_n)
+static inline struct db_cursor db_query(struct db *db, enum statement statement, const struct db_value *args,
+					size_t args_n)
 {
 	struct db_cursor cursor = { .db = db };
 
@@ -123,9 +126,10 @@ enum err db_run(struct db *db, enum statement statement, const struct db_value *
 /* As db_run, and ERR_NOT_FOUND when no row was changed. */
 enum err db_run_one(struct db *db, enum statement statement, const struct db_value *args, size_t args_n) MUST_CHECK;
 /* The first column of the first row as a number; NULL reads as 0. ERR_NOT_FOUND without a row. */
-enum err db_number(struct db *db, enum statement statement, const struct db_value *args, size_t args_n, int64_t *number) MUST_CHECK;
+enum err db_number(struct db *db, enum statement statement, const struct db_value *args, size_t args_n,
+		   int64_t *number) MUST_CHECK;
 
-/* --- columns of the present row ---------------------------------------------------------------------------------------------------------- */
+/* --- columns of the present row -------------------------------------------------------------------------- */
 
 static inline bool db_is_null(const struct db_cursor *cursor, unsigned column)
 {
@@ -153,7 +157,7 @@ struct str db_get_str(const struct db_cursor *cursor, unsigned column, struct ar
 /* A blob of exactly `n` bytes; zeros when it is something else. */
 void db_get_bytes(const struct db_cursor *cursor, unsigned column, void *bytes, size_t n);
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------------------- */
+/* --- the rest -------------------------------------------------------------------------------------------- */
 
 static inline void db_close(struct db *db)
 {

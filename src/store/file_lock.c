@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Looks in /proc/locks before it opens the file: a second descriptor in the process that has the database open may never be closed. */
+/* Looks in /proc/locks before it opens the file: a second descriptor in the process that has the database open may
+ * never be closed. */
 #include "store/file_lock.h"
 
 #include <errno.h>
@@ -23,9 +24,11 @@ int file_lock_holder(const char *path)
 		unsigned long inode;
 		int holder;
 
-		/* "7: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF"; a waiting one has "->" after the number and does not match. */
-		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%lu", &holder, &major_n, &minor_n, &inode) == 4 && inode == file.st_ino &&
-		    major_n == major(file.st_dev) && minor_n == minor(file.st_dev) && holder > 0)
+		/* "7: FLOCK  ADVISORY  WRITE 1234 fe:01:5678 0 EOF"; a waiting one has "->" after the number and does
+		 * not match. */
+		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%lu", &holder, &major_n, &minor_n, &inode) == 4 &&
+		    inode == file.st_ino && major_n == major(file.st_dev) && minor_n == minor(file.st_dev) &&
+		    holder > 0)
 			pid = holder;
 	}
 	if (locks)
@@ -36,8 +39,13 @@ int file_lock_holder(const char *path)
 static enum err refuse(const char *path, int pid, struct error *error)
 {
 	if (pid > 0)
-		return error_set(error, ERR_LOCKED, "%s is in use by process %d; stop that one first, or choose another database", path, pid);
-	return error_set(error, ERR_LOCKED, "%s is in use by another process, which cannot be seen from here; stop that one first, or choose another database", path);
+		return error_set(error, ERR_LOCKED,
+				 "%s is in use by process %d; stop that one first, or choose another database", path,
+				 pid);
+	return error_set(error, ERR_LOCKED,
+			 "%s is in use by another process, which cannot be seen from here; stop that one first, "
+			 "or choose another database",
+			 path);
 }
 
 enum err file_lock_take(const char *path, int *fd, struct error *error)
@@ -50,7 +58,8 @@ enum err file_lock_take(const char *path, int *fd, struct error *error)
 
 	if (opened < 0)
 		return error_set(error, errno == EMFILE || errno == ENFILE ? ERR_UNAVAILABLE : ERR_IO,
-				 "cannot open %s for writing: %s; see to the file, its directory and its permissions", path, strerror(errno));
+				 "cannot open %s for writing: %s; see to the file, its directory and its permissions",
+				 path, strerror(errno));
 	if (flock(opened, LOCK_EX | LOCK_NB) == 0) {
 		*fd = opened;
 		return ERR_OK;

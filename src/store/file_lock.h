@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The lock that proves that nobody else writes this database: flock(2) on the database file itself.
  *
- * The kernel drops it when the process ends, however it ends. It does not meet SQLite's own locks, which are fcntl(2)'s; but closing any
- * descriptor of the file drops those, so the lock's descriptor is closed only after SQLite has closed the database. */
+ * The kernel drops it when the process ends, however it ends. It does not meet SQLite's own locks, which are
+ * fcntl(2)'s; but closing any descriptor of the file drops those, so the lock's descriptor is closed only after SQLite
+ * has closed the database. */
 #ifndef STORE_FILE_LOCK_H
 #define STORE_FILE_LOCK_H
 

@@ -24,7 +24,9 @@ enum err key_file_load(const char *path, uint8_t key[SEAL_KEY_BYTES], struct err
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT)
-		return error_set(error, ERR_NOT_FOUND, "the key file %s is missing; restore it from a backup, or name it with --key-file", path);
+		return error_set(error, ERR_NOT_FOUND,
+				 "the key file %s is missing; restore it from a backup, or name it with --key-file",
+				 path);
 	if (fd < 0)
 		return error_set(error, ERR_IO, "cannot read the key file %s: %s", path, strerror(errno));
 	ssize_t n = read(fd, text, sizeof text);
@@ -36,7 +38,8 @@ enum err key_file_load(const char *path, uint8_t key[SEAL_KEY_BYTES], struct err
 
 	crypto_wipe(text, sizeof text);
 	if (!is_key)
-		return error_set(error, ERR_CORRUPT, "%s is no key: 64 hexadecimal digits are expected; restore it from a backup", path);
+		return error_set(error, ERR_CORRUPT,
+				 "%s is no key: 64 hexadecimal digits are expected; restore it from a backup", path);
 	if (file.st_mode & 077)
 		log_event(LOG_WARN, "key_file_open_to_others", log_text("path", path), log_text("remedy", "chmod 600"));
 	return ERR_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The key that seals endpoint tokens and signing secrets in the database: one line of 64 hexadecimal digits in a file of its own, so that a copy of
- * the database alone betrays nothing. */
+/* The key that seals endpoint tokens and signing secrets in the database: one line of 64 hexadecimal digits in a file
+ * of its own, so that a copy of the database alone betrays nothing. */
 #ifndef STORE_KEY_FILE_H
 #define STORE_KEY_FILE_H
 

@@ -14,7 +14,8 @@ static const char *const migrations[SCHEMA_VERSION] = {
 
 static enum err refuse_foreign(const char *path, struct error *error)
 {
-	return error_set(error, ERR_CORRUPT, "%s is a database of another program; choose another path, or move the file away", path);
+	return error_set(error, ERR_CORRUPT,
+			 "%s is a database of another program; choose another path, or move the file away", path);
 }
 
 enum err migrate_version(struct db *db, const char *path, int64_t *version, struct error *error)
@@ -30,12 +31,17 @@ enum err migrate_version(struct db *db, const char *path, int64_t *version, stru
 	if (err == ERR_OK && tables > 0)
 		err = db_scalar(db, "SELECT value FROM meta WHERE key = 'schema_version'", version);
 	if (err == ERR_CORRUPT || err == ERR_NOT_FOUND)
-		return error_set(error, ERR_CORRUPT, "%s is damaged: %s; restore a backup, or move the file away to start afresh", path, db_last_error(db));
+		return error_set(error, ERR_CORRUPT,
+				 "%s is damaged: %s; restore a backup, or move the file away to start afresh", path,
+				 db_last_error(db));
 	if (err != ERR_OK)
 		return error_set(error, err, "cannot read %s: %s", path, db_last_error(db));
 	if (*version > SCHEMA_VERSION)
-		return error_set(error, ERR_CORRUPT, "%s was written by a newer version of seed-scheduler (schema %lld, this one knows %d); install it or restore a backup",
-				 path, (long long)*version, SCHEMA_VERSION);
+		return error_set(
+			error, ERR_CORRUPT,
+			"%s was written by a newer version of seed-scheduler (schema %lld, this one knows %d); "
+			"install it or restore a backup",
+			path, (long long)*version, SCHEMA_VERSION);
 	return ERR_OK;
 }
 
@@ -46,8 +52,10 @@ static enum err run_step(struct db *db, int64_t version)
 
 	if (err != ERR_OK)
 		return err;
-	snprintf(mark, sizeof mark, "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema_version', %lld); PRAGMA application_id = %d; COMMIT;",
-		 (long long)version, APPLICATION_ID);
+	snprintf(
+		mark, sizeof mark,
+		"INSERT OR REPLACE INTO meta (key, value) VALUES ('schema_version', %lld); PRAGMA application_id = %d; COMMIT;",
+		(long long)version, APPLICATION_ID);
 	err = db_script(db, migrations[version - 1]);
 	if (err == ERR_OK)
 		err = db_script(db, mark);
@@ -65,7 +73,8 @@ enum err migrate_run(struct db *db, const char *path, int64_t from_version, stru
 		enum err err = run_step(db, version);
 
 		if (err != ERR_OK)
-			return error_set(error, err, "cannot bring %s to schema %lld: %s; nothing was changed", path, (long long)version, db_last_error(db));
+			return error_set(error, err, "cannot bring %s to schema %lld: %s; nothing was changed", path,
+					 (long long)version, db_last_error(db));
 	}
 	return ERR_OK;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Brings a database to the schema this program knows, each numbered step in a transaction of its own: whole old or whole new, never between. */
+/* Brings a database to the schema this program knows, each numbered step in a transaction of its own: whole old or
+ * whole new, never between. */
 #ifndef STORE_MIGRATE_H
 #define STORE_MIGRATE_H
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening and closing the store, its transactions, and what they have to tell.
  *
- * A writer holds the lock from before the database is opened until after it is closed, so at most one process writes, and a leased run that is found
- * at start belongs to nobody alive. Effects outside the database (due hints, revoked runs, metrics) are collected by the verbs and given out
- * only after a commit; a rollback forgets them. */
+ * A writer holds the lock from before the database is opened until after it is closed, so at most one process writes,
+ * and a leased run that is found at start belongs to nobody alive. Effects outside the database (due hints, revoked
+ * runs, metrics) are collected by the verbs and given out only after a commit; a rollback forgets them. */
 #include "store/store.h"
 
 #include <assert.h>
@@ -31,18 +31,21 @@ enum {
 
 static const char key_check_field[] = "key_check";
 
-/* --- opening ------------------------------------------------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------------------- */
 
 enum err store_url_check(struct str url, struct str *path, struct error *error)
 {
 	struct str scheme = STR("sqlite:");
 
 	if (!str_starts_with(url, scheme))
-		return error_set(error, ERR_INVALID, "the database URL '%.*s' is not understood; use sqlite:PATH, for example sqlite:/var/lib/seed-scheduler/scheduler.db",
+		return error_set(error, ERR_INVALID,
+				 "the database URL '%.*s' is not understood; use sqlite:PATH, for example "
+				 "sqlite:/var/lib/seed-scheduler/scheduler.db",
 				 STR_ARG(str_slice(url, 0, 200)));
 	*path = str_slice(url, scheme.n, url.n);
 	if (path->n == 0)
-		return error_set(error, ERR_INVALID, "the database URL '%.*s' names no file; use sqlite:PATH", STR_ARG(url));
+		return error_set(error, ERR_INVALID, "the database URL '%.*s' names no file; use sqlite:PATH",
+				 STR_ARG(url));
 	if (path->n >= PATH_MAX - 8 || str_find(*path, '\0') < path->n)
 		return error_set(error, ERR_INVALID, "the path in the database URL is too long");
 	return ERR_OK;
@@ -68,7 +71,9 @@ static enum err make_parent(const char *path, struct error *error)
 		return ERR_OK;
 	snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
 	if (mkdir(parent, 0700) < 0 && errno != EEXIST)
-		return error_set(error, errno == EROFS || errno == ENOSPC ? ERR_UNAVAILABLE : ERR_IO, "cannot make the directory %s: %s; make it, or give another path", parent, strerror(errno));
+		return error_set(error, errno == EROFS || errno == ENOSPC ? ERR_UNAVAILABLE : ERR_IO,
+				 "cannot make the directory %s: %s; make it, or give another path", parent,
+				 strerror(errno));
 	return ERR_OK;
 }
 
@@ -107,7 +112,9 @@ static enum err check_structure(struct store *store, const char *path, struct er
 	if (err != ERR_OK)
 		return error_set(error, err, "cannot read %s: %s", path, db_last_error(store->db));
 	if (!is_ok)
-		return error_set(error, ERR_CORRUPT, "%s is damaged: %s; restore a backup, or move the file away to start afresh", path, complaint);
+		return error_set(error, ERR_CORRUPT,
+				 "%s is damaged: %s; restore a backup, or move the file away to start afresh", path,
+				 complaint);
 	return ERR_OK;
 }
 
@@ -153,7 +160,8 @@ static enum err begin_life(struct store *store, const char *key_file, struct err
 	if (err == ERR_OK)
 		err = save_meta(store, "installation", id);
 	if (err == ERR_OK)
-		err = save_meta(store, key_check_field, store_seal(store, &arena, store->installation, key_check_field, id));
+		err = save_meta(store, key_check_field,
+				store_seal(store, &arena, store->installation, key_check_field, id));
 	if (err == ERR_OK)
 		err = store_commit(store, error);
 	else
@@ -162,7 +170,8 @@ static enum err begin_life(struct store *store, const char *key_file, struct err
 	return err;
 }
 
-static enum err resume_life(struct store *store, const char *path, const char *key_file, struct str id, struct error *error)
+static enum err resume_life(struct store *store, const char *path, const char *key_file, struct str id,
+			    struct error *error)
 {
 	struct arena arena = { 0 };
 	struct str sealed = { 0 }, opened;
@@ -173,18 +182,25 @@ static enum err resume_life(struct store *store, const char *path, const char *k
 		return ERR_OK;
 	err = key_file_load(key_file, store->key, error);
 	if (err == ERR_NOT_FOUND)
-		err = error_set(error, ERR_CORRUPT, "the key file %s is missing, and %s cannot be read without it; restore it from a backup, or name it with --key-file",
-				key_file, path);
+		err = error_set(
+			error, ERR_CORRUPT,
+			"the key file %s is missing, and %s cannot be read without it; restore it from a backup, "
+			"or name it with --key-file",
+			key_file, path);
 	if (err == ERR_OK)
 		err = load_meta(store, key_check_field, &arena, &sealed);
-	if (err == ERR_OK && (!store_unseal(store, &arena, store->installation, key_check_field, sealed, &opened) || !str_equal(opened, id)))
-		err = error_set(error, ERR_CORRUPT, "the key in %s is not the one that %s was written with; restore the right key file, or name it with --key-file",
+	if (err == ERR_OK && (!store_unseal(store, &arena, store->installation, key_check_field, sealed, &opened) ||
+			      !str_equal(opened, id)))
+		err = error_set(error, ERR_CORRUPT,
+				"the key in %s is not the one that %s was written with; restore the right key file, "
+				"or name it with --key-file",
 				key_file, path);
 	arena_release(&arena);
 	return err;
 }
 
-static enum err load_identity(struct store *store, const struct store_settings *settings, const char *path, struct error *error)
+static enum err load_identity(struct store *store, const struct store_settings *settings, const char *path,
+			      struct error *error)
 {
 	struct arena arena = { 0 };
 	struct str id = { 0 };
@@ -197,12 +213,15 @@ static enum err load_identity(struct store *store, const struct store_settings *
 	else if (err == ERR_OK && id.n == sizeof store->installation)
 		err = resume_life(store, path, key_file, id, error);
 	else
-		err = error_set(error, ERR_CORRUPT, "%s has no installation id; restore a backup, or move the file away to start afresh", path);
+		err = error_set(error, ERR_CORRUPT,
+				"%s has no installation id; restore a backup, or move the file away to start afresh",
+				path);
 	arena_release(&arena);
 	return err;
 }
 
-/* Ids of runs go up for ever, also over a purge of the newest; leases start at a random place, so that no earlier process's fits. */
+/* Ids of runs go up for ever, also over a purge of the newest; leases start at a random place, so that no earlier
+ * process's fits. */
 static enum err load_ids(struct store *store)
 {
 	int64_t newest = 0, purged = 0;
@@ -215,7 +234,8 @@ static enum err load_ids(struct store *store)
 	return err;
 }
 
-static enum err open_at(struct store *store, const struct store_settings *settings, const char *path, struct error *error)
+static enum err open_at(struct store *store, const struct store_settings *settings, const char *path,
+			struct error *error)
 {
 	struct db_settings db_settings = { .path = path, .read_only = !store->is_writer };
 	int64_t version = 0;
@@ -229,7 +249,8 @@ static enum err open_at(struct store *store, const struct store_settings *settin
 		err = check_structure(store, path, error);
 	if (err == ERR_OK && version < SCHEMA_VERSION) {
 		if (!store->is_writer)
-			return error_set(error, ERR_UNAVAILABLE, "%s has an older schema; start the service once to bring it up to date", path);
+			return error_set(error, ERR_UNAVAILABLE,
+					 "%s has an older schema; start the service once to bring it up to date", path);
 		err = migrate_run(store->db, path, version, error);
 	}
 	if (err == ERR_OK)
@@ -272,7 +293,8 @@ enum err store_open_reader(const struct store_settings *settings, struct store *
 	if (err != ERR_OK)
 		return err;
 	if (stat(path, &file) < 0)
-		return error_set(error, ERR_UNAVAILABLE, "cannot open %s: %s; start the service once to make it", path, strerror(errno));
+		return error_set(error, ERR_UNAVAILABLE, "cannot open %s: %s; start the service once to make it", path,
+				 strerror(errno));
 	struct store *opened = store_new(settings, false);
 
 	err = open_at(opened, settings, path, error);
@@ -311,7 +333,7 @@ const char *store_library_version(void)
 	return db_sqlite_version();
 }
 
-/* --- transactions ----------------------------------------------------------------------------------------------------------------------- */
+/* --- transactions ---------------------------------------------------------------------------------------- */
 
 enum err store_explain(struct store *store, enum err err, const char *what, struct error *error)
 {
@@ -364,7 +386,8 @@ void store_rollback(struct store *store)
 
 enum err store_savepoint(struct store *store, struct error *error)
 {
-	enum err err = db_in_transaction(store->db) ? db_run(store->db, SQL_SAVEPOINT, DB_NO_ARGS) : lost_transaction(store, error);
+	enum err err = db_in_transaction(store->db) ? db_run(store->db, SQL_SAVEPOINT, DB_NO_ARGS)
+						    : lost_transaction(store, error);
 
 	store->effects_at_savepoint = store->effects;
 	return err;
@@ -402,7 +425,8 @@ void store_checkpoint(struct store *store)
 	enum err err = db_checkpoint(store->db, pages > CHECKPOINT_PAGES_MAX);
 
 	if (err != ERR_OK && pages > CHECKPOINT_PAGES_MAX)
-		log_event(LOG_WARN, "checkpoint_held_up", log_int("log_pages", pages), log_text("error", db_last_error(store->db)));
+		log_event(LOG_WARN, "checkpoint_held_up", log_int("log_pages", pages),
+			  log_text("error", db_last_error(store->db)));
 }
 
 static enum err probe(struct store *store, struct wall now)
@@ -435,7 +459,7 @@ const char *store_last_error(const struct store *store)
 	return db_last_error(store->db);
 }
 
-/* --- counters and effects ------------------------------------------------------------------------------------------------------------------ */
+/* --- counters and effects -------------------------------------------------------------------------------- */
 
 enum err store_counter_add(struct store *store, const char *name, int64_t n)
 {
@@ -488,7 +512,9 @@ void store_take_notice(struct store *store, struct store_notice *notice)
 {
 	const struct store_effects *effects = &store->effects;
 
-	*notice = (struct store_notice){ .has_due = effects->has_due, .due_at = effects->due_at, .revoked_n = effects->revoked_n };
+	*notice = (struct store_notice){ .has_due = effects->has_due,
+					 .due_at = effects->due_at,
+					 .revoked_n = effects->revoked_n };
 	if (effects->revoked_n) {
 		notice->revoked = memory_new(effects->revoked_n * sizeof *notice->revoked);
 		memcpy(notice->revoked, store->revoked, effects->revoked_n * sizeof *notice->revoked);

@@ -6,7 +6,7 @@
 
 enum { GROUPS_PER_USER_MAX = 1000 };
 
-/* --- users --------------------------------------------------------------------------------------------------------------------------- */
+/* --- users ----------------------------------------------------------------------------------------------- */
 
 static void read_user(const struct db_cursor *row, struct arena *arena, struct user *user)
 {
@@ -23,7 +23,8 @@ static void read_user(const struct db_cursor *row, struct arena *arena, struct u
 static enum err load_groups(struct store *store, struct arena *arena, struct user *user)
 {
 	int64_t ids[GROUPS_PER_USER_MAX];
-	struct db_cursor row = db_query(store->db, SQL_USER_GROUPS, DB_ARGS(db_int(user->id), db_int(GROUPS_PER_USER_MAX)));
+	struct db_cursor row =
+		db_query(store->db, SQL_USER_GROUPS, DB_ARGS(db_int(user->id), db_int(GROUPS_PER_USER_MAX)));
 	size_t n = 0;
 
 	while (n < GROUPS_PER_USER_MAX && db_next(&row))
@@ -38,7 +39,8 @@ static enum err load_groups(struct store *store, struct arena *arena, struct use
 	return db_end(&row);
 }
 
-static enum err load_user(struct store *store, enum statement statement, struct db_value key, struct arena *arena, struct user *user)
+static enum err load_user(struct store *store, enum statement statement, struct db_value key, struct arena *arena,
+			  struct user *user)
 {
 	struct db_cursor row = db_query(store->db, statement, DB_ARGS(key));
 	bool found = db_next(&row);
@@ -71,8 +73,8 @@ enum err store_user_insert(struct store *store, const struct user *draft, struct
 {
 	struct str email = draft->email.p ? draft->email : STR("");
 	enum err err = db_run(store->db, SQL_USER_INSERT,
-			      DB_ARGS(db_text(draft->username), db_text(email), db_text(draft->password_hash), db_int(draft->is_staff),
-				      db_int(draft->is_active), db_int(now.us)));
+			      DB_ARGS(db_text(draft->username), db_text(email), db_text(draft->password_hash),
+				      db_int(draft->is_staff), db_int(draft->is_active), db_int(now.us)));
 
 	if (err == ERR_OK)
 		*id = db_last_id(store->db);
@@ -89,10 +91,12 @@ enum err store_user_set_active(struct store *store, int64_t id, bool is_active)
 	return db_run_one(store->db, SQL_USER_SET_ACTIVE, DB_ARGS(db_int(id), db_int(is_active)));
 }
 
-/* created_by and updated_by of schedules need no write: an id that names nobody reads as null, and ids are never used twice. */
+/* created_by and updated_by of schedules need no write: an id that names nobody reads as null, and ids are never used
+ * twice. */
 enum err store_user_delete(struct store *store, int64_t id)
 {
-	static const enum statement dependants[] = { SQL_TOKEN_DELETE_OF_USER, SQL_MEMBER_DELETE_OF_USER, SQL_WEBHOOK_DELETE_OF_USER };
+	static const enum statement dependants[] = { SQL_TOKEN_DELETE_OF_USER, SQL_MEMBER_DELETE_OF_USER,
+						     SQL_WEBHOOK_DELETE_OF_USER };
 	enum err err = db_run_one(store->db, SQL_USER_DELETE, DB_ARGS(db_int(id)));
 
 	for (size_t i = 0; err == ERR_OK && i < sizeof dependants / sizeof dependants[0]; i++)
@@ -122,9 +126,10 @@ enum err store_user_list(struct store *store, struct page page, on_user on_row, 
 	return err == ERR_OK ? ended : err;
 }
 
-/* --- groups -------------------------------------------------------------------------------------------------------------------------- */
+/* --- groups ---------------------------------------------------------------------------------------------- */
 
-static enum err load_group(struct store *store, enum statement statement, struct db_value key, struct arena *arena, struct group *group)
+static enum err load_group(struct store *store, enum statement statement, struct db_value key, struct arena *arena,
+			   struct group *group)
 {
 	struct db_cursor row = db_query(store->db, statement, DB_ARGS(key));
 	bool found = db_next(&row);
@@ -177,13 +182,15 @@ enum err store_group_list(struct store *store, struct page page, on_group on_row
 	return db_end(&row);
 }
 
-/* --- tokens -------------------------------------------------------------------------------------------------------------------------- */
+/* --- tokens ---------------------------------------------------------------------------------------------- */
 
-enum err store_token_insert(struct store *store, int64_t user_id, const uint8_t digest[32], const char prefix[8], struct wall now)
+enum err store_token_insert(struct store *store, int64_t user_id, const uint8_t digest[32], const char prefix[8],
+			    struct wall now)
 {
 	struct str digits = { prefix, sizeof((struct token *)0)->prefix };
 
-	return db_run(store->db, SQL_TOKEN_INSERT, DB_ARGS(db_blob(digest, 32), db_text(digits), db_int(user_id), db_int(now.us)));
+	return db_run(store->db, SQL_TOKEN_INSERT,
+		      DB_ARGS(db_blob(digest, 32), db_text(digits), db_int(user_id), db_int(now.us)));
 }
 
 enum err store_token_revoke(struct store *store, int64_t id)
@@ -197,7 +204,9 @@ enum err store_token_list(struct store *store, int64_t user_id, on_token on_row,
 	bool more = true;
 
 	while (more && db_next(&row)) {
-		struct token token = { .id = db_get_int(&row, 0), .user_id = db_get_int(&row, 1), .created_at = db_get_wall(&row, 3) };
+		struct token token = { .id = db_get_int(&row, 0),
+				       .user_id = db_get_int(&row, 1),
+				       .created_at = db_get_wall(&row, 3) };
 		struct str digits = db_get_str(&row, 2, NULL);
 
 		memcpy(token.prefix, digits.p, digits.n < sizeof token.prefix ? digits.n : sizeof token.prefix);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The proof that nothing vanished (P3), and that the database is whole.
  *
- * Everything is recounted from the rows in one snapshot: the counters that make counts cheap are compared, not believed. */
+ * Everything is recounted from the rows in one snapshot: the counters that make counts cheap are compared, not
+ * believed. */
 #include <stdio.h>
 
 #include "store/internal.h"
@@ -40,8 +41,9 @@ static enum err sum_up(struct store *store, struct store_check *check)
 		const char *counter;
 		int64_t *sum;
 	} kept[] = {
-		{ "deleted_planned", &check->planned }, { "purged_delivered", &check->delivered }, { "purged_failed", &check->failed },
-		{ "purged_cancelled", &check->cancelled }, { "purged_skipped", &check->skipped },
+		{ "deleted_planned", &check->planned }, { "purged_delivered", &check->delivered },
+		{ "purged_failed", &check->failed },	{ "purged_cancelled", &check->cancelled },
+		{ "purged_skipped", &check->skipped },
 	};
 	enum err err = count_runs(store, check);
 
@@ -51,7 +53,8 @@ static enum err sum_up(struct store *store, struct store_check *check)
 		err = count(store, SQL_CHECK_SKIPPED, &check->skipped);
 	for (size_t i = 0; i < sizeof kept / sizeof kept[0] && err == ERR_OK; i++)
 		err = add_counter(store, kept[i].counter, kept[i].sum);
-	check->sum_holds = check->planned == check->delivered + check->failed + check->cancelled + check->skipped + check->open;
+	check->sum_holds =
+		check->planned == check->delivered + check->failed + check->cancelled + check->skipped + check->open;
 	return err;
 }
 
@@ -62,8 +65,9 @@ static enum err compare_counters(struct store *store, struct store_check *check)
 		const char *name;
 		enum statement statement;
 	} counters[] = {
-		{ "schedules", SQL_CHECK_SCHEDULES }, { "schedules_enabled", SQL_CHECK_ENABLED }, { "failures", SQL_CHECK_FAILURES },
-		{ "retries", SQL_CHECK_RETRIES }, { "metric_runs", SQL_CHECK_METRIC_RUNS },
+		{ "schedules", SQL_CHECK_SCHEDULES },	  { "schedules_enabled", SQL_CHECK_ENABLED },
+		{ "failures", SQL_CHECK_FAILURES },	  { "retries", SQL_CHECK_RETRIES },
+		{ "metric_runs", SQL_CHECK_METRIC_RUNS },
 	};
 	enum err err = ERR_OK;
 
@@ -75,7 +79,8 @@ static enum err compare_counters(struct store *store, struct store_check *check)
 			err = store_counter_get(store, counters[i].name, &kept);
 		if (err == ERR_OK && counted != kept && check->integrity_ok) {
 			check->integrity_ok = false;
-			snprintf(check->integrity, sizeof check->integrity, "counter %s is %lld, counted %lld", counters[i].name, (long long)kept, (long long)counted);
+			snprintf(check->integrity, sizeof check->integrity, "counter %s is %lld, counted %lld",
+				 counters[i].name, (long long)kept, (long long)counted);
 		}
 	}
 	if (err == ERR_OK)
@@ -92,7 +97,8 @@ static enum err count_orphans(struct store *store, struct store_check *check)
 
 	if (err == ERR_OK && orphans > 0 && check->integrity_ok) {
 		check->integrity_ok = false;
-		snprintf(check->integrity, sizeof check->integrity, "%lld rows refer to a definition, schedule or run that is not there", (long long)orphans);
+		snprintf(check->integrity, sizeof check->integrity,
+			 "%lld rows refer to a definition, schedule or run that is not there", (long long)orphans);
 	}
 	return err;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Failed tasks: reading them, and opening their runs anew (P12).
  *
- * A requeued run keeps its id and its body; its endpoint and secrets are the schedule's present ones. The failed task stays until the redelivery
- * succeeded, so a second requeue finds the run open and leaves it alone. */
+ * A requeued run keeps its id and its body; its endpoint and secrets are the schedule's present ones. The failed task
+ * stays until the redelivery succeeded, so a second requeue finds the run open and leaves it alone. */
 #include "store/internal.h"
 
 static void read_failure(const struct db_cursor *row, struct arena *arena, struct failure *failure)
 {
-	*failure = (struct failure){ .id = db_get_int(row, 0), .initiated_at = db_get_wall(row, 3), .reason = db_get_str(row, 4, arena) };
+	*failure = (struct failure){ .id = db_get_int(row, 0),
+				     .initiated_at = db_get_wall(row, 3),
+				     .reason = db_get_str(row, 4, arena) };
 	db_get_bytes(row, 1, failure->schedule_uuid, sizeof failure->schedule_uuid);
 	db_get_bytes(row, 2, failure->run_uuid, sizeof failure->run_uuid);
 }
@@ -39,7 +41,7 @@ enum err store_failure_list(struct store *store, struct page page, on_failure on
 	return db_end(&row);
 }
 
-/* --- requeue ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- requeue --------------------------------------------------------------------------------------------- */
 
 struct requeue {
 	struct store *store;
@@ -50,7 +52,8 @@ struct requeue {
 	int64_t known_old, known_present, known_result;
 };
 
-/* The definition with the old body and the present endpoint and secrets: the present one itself when the body is the same. */
+/* The definition with the old body and the present endpoint and secrets: the present one itself when the body is the
+ * same. */
 static enum err resolve(struct requeue *requeue, int64_t *result)
 {
 	struct db *db = requeue->store->db;
@@ -82,13 +85,15 @@ static enum err open_anew(struct requeue *requeue)
 	if (err != ERR_OK)
 		return err;
 	return db_run(requeue->store->db, SQL_RUN_REOPEN,
-		      DB_ARGS(db_int(requeue->run_id), db_int(definition), db_int(requeue->attempts + requeue->store->attempts_max), db_int(requeue->now.us)));
+		      DB_ARGS(db_int(requeue->run_id), db_int(definition),
+			      db_int(requeue->attempts + requeue->store->attempts_max), db_int(requeue->now.us)));
 }
 
 /* The next failed task, by schedule and id, whose run is over; false when there is none. */
 static bool next_failed(struct requeue *requeue, enum err *err)
 {
-	struct db_cursor row = db_query(requeue->store->db, SQL_FAILURE_NEXT_CLOSED, DB_ARGS(db_int(requeue->schedule_id), db_int(requeue->failure_id)));
+	struct db_cursor row = db_query(requeue->store->db, SQL_FAILURE_NEXT_CLOSED,
+					DB_ARGS(db_int(requeue->schedule_id), db_int(requeue->failure_id)));
 	bool found = db_next(&row);
 
 	if (found) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Forgetting history in small steps, without forgetting the sums (P3).
  *
- * A round goes through the runs by id, which is the order they were recorded in, and ends at the first one that was planned too lately to go. Of the failed runs that
- * stay longer a round reads the key and two numbers. Then skipped ranges, then definitions that no run can refer to any more: a definition
- * names the last run that may use it, so it goes when the oldest run left is younger. */
+ * A round goes through the runs by id, which is the order they were recorded in, and ends at the first one that was
+ * planned too lately to go. Of the failed runs that stay longer a round reads the key and two numbers. Then skipped
+ * ranges, then definitions that no run can refer to any more: a definition names the last run that may use it, so it
+ * goes when the oldest run left is younger. */
 #include "store/internal.h"
 
 #define RETENTION_DONE_US (7 * US_PER_DAY)
@@ -50,13 +51,15 @@ static enum err purge_runs(struct purge *purge)
 	int64_t newest_deleted = 0;
 	enum err err = ERR_OK;
 
-	for (int64_t looks = purge->rows_left * LOOKS_PER_ROW; err == ERR_OK && looks > 0 && purge->rows_left > 0; looks--) {
+	for (int64_t looks = purge->rows_left * LOOKS_PER_ROW; err == ERR_OK && looks > 0 && purge->rows_left > 0;
+	     looks--) {
 		struct db_cursor row = db_query(store->db, SQL_RUN_AFTER, DB_ARGS(db_int(store->purge_at)));
 		bool found = db_next(&row);
 		int64_t id = found ? db_get_int(&row, 0) : 0;
 		enum run_state state = found ? (enum run_state)db_get_int(&row, 1) : RUN_OPEN;
 		enum run_kind kind = found ? (enum run_kind)db_get_int(&row, 2) : RUN_SCHEDULE;
-		struct wall changed_at = { found ? db_get_int(&row, 3) : 0 }, planned_at = { found ? db_get_int(&row, 4) : 0 };
+		struct wall changed_at = { found ? db_get_int(&row, 3) : 0 },
+			    planned_at = { found ? db_get_int(&row, 4) : 0 };
 
 		err = db_end(&row);
 		if (err != ERR_OK)
@@ -115,7 +118,8 @@ static enum err purge_definitions(struct purge *purge)
 	enum err err = db_number(store->db, SQL_RUN_ID_MIN, DB_NO_ARGS, &oldest);
 
 	if (err == ERR_OK)
-		err = db_run(store->db, SQL_DEFINITION_DELETE_UNUSED, DB_ARGS(db_int(oldest ? oldest : store->next_run_id), db_int(purge->rows_left)));
+		err = db_run(store->db, SQL_DEFINITION_DELETE_UNUSED,
+			     DB_ARGS(db_int(oldest ? oldest : store->next_run_id), db_int(purge->rows_left)));
 	if (err == ERR_OK)
 		purge->rows_left -= db_changes(store->db);
 	return err;

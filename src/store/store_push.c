@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the service itself sends: schedule.added to webhooks, and metrics to METRICS_URL, as runs of the same engine.
  *
- * Each is a definition of its own that exactly one run uses. Both are bounded: a webhook per event up to HOOKS_PER_EVENT_MAX, and METRIC_RUNS_MAX open
- * metrics, so that a metrics server that is away costs a bounded number of rows. */
+ * Each is a definition of its own that exactly one run uses. Both are bounded: a webhook per event up to
+ * HOOKS_PER_EVENT_MAX, and METRIC_RUNS_MAX open metrics, so that a metrics server that is away costs a bounded number
+ * of rows. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -37,13 +38,15 @@ static enum err push(struct store *store, const struct push *what, struct wall n
 
 	if (err != ERR_OK)
 		return err;
-	struct store_run_draft run = { .uuid = uuid, .definition_id = definition_id, .kind = what->kind, .planned_at = now };
+	struct store_run_draft run = {
+		.uuid = uuid, .definition_id = definition_id, .kind = what->kind, .planned_at = now
+	};
 
 	store_tell_due(store, now);
 	return store_run_insert(store, &run, now);
 }
 
-/* --- schedule.added ---------------------------------------------------------------------------------------------------------------------- */
+/* --- schedule.added -------------------------------------------------------------------------------------- */
 
 static void add_instant(struct buf *buf, bool has, struct wall at)
 {
@@ -105,7 +108,8 @@ static void add_schedule(struct buf *buf, const struct schedule *schedule)
 	buf_add_char(buf, '}');
 }
 
-static enum err push_hook(struct store *store, const struct webhook *hook, const struct schedule *schedule, struct wall now)
+static enum err push_hook(struct store *store, const struct webhook *hook, const struct schedule *schedule,
+			  struct wall now)
 {
 	struct arena arena = { 0 };
 	struct buf body;
@@ -128,11 +132,14 @@ static enum err push_hook(struct store *store, const struct webhook *hook, const
 
 enum err store_push_added(struct store *store, const struct schedule *schedule, struct wall now)
 {
-	struct db_cursor row = db_query(store->db, SQL_WEBHOOK_OF_EVENT, DB_ARGS(db_text(STR("schedule.added")), db_int(HOOKS_PER_EVENT_MAX)));
+	struct db_cursor row = db_query(store->db, SQL_WEBHOOK_OF_EVENT,
+					DB_ARGS(db_text(STR("schedule.added")), db_int(HOOKS_PER_EVENT_MAX)));
 	enum err err = ERR_OK;
 
 	while (err == ERR_OK && db_next(&row)) {
-		struct webhook hook = { .id = db_get_int(&row, 0), .event = db_get_str(&row, 1, NULL), .target = db_get_str(&row, 2, NULL) };
+		struct webhook hook = { .id = db_get_int(&row, 0),
+					.event = db_get_str(&row, 1, NULL),
+					.target = db_get_str(&row, 2, NULL) };
 
 		err = push_hook(store, &hook, schedule, now);
 	}
@@ -141,7 +148,7 @@ enum err store_push_added(struct store *store, const struct schedule *schedule, 
 	return err == ERR_OK ? ended : err;
 }
 
-/* --- metrics ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- metrics --------------------------------------------------------------------------------------------- */
 
 enum err store_push_metric(struct store *store, const char *key, int64_t value, struct wall now)
 {
@@ -153,7 +160,8 @@ enum err store_push_metric(struct store *store, const char *key, int64_t value, 
 	enum err err = store_counter_get(store, "metric_runs", &open);
 
 	if (err == ERR_OK && open >= METRIC_RUNS_MAX) {
-		log_event(LOG_WARN, "metric_dropped", log_text("key", key), log_int("value", value), log_int("waiting", open));
+		log_event(LOG_WARN, "metric_dropped", log_text("key", key), log_int("value", value),
+			  log_int("waiting", open));
 		return ERR_OK;
 	}
 	if (err == ERR_OK)

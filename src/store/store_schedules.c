@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Schedules as records: insert, read, list; how a definition becomes the next planned instant. Edits are in store_edit.c.
+/* Schedules as records: insert, read, list; how a definition becomes the next planned instant. Edits are in
+ * store_edit.c.
  *
- * A schedule is three rows: `schedules` (when), `definitions` (what is sent, immutable), `timers` (where it stands; the only one that runs write). */
+ * A schedule is three rows: `schedules` (when), `definitions` (what is sent, immutable), `timers` (where it stands; the
+ * only one that runs write). */
 #include <string.h>
 
 #include "base/clock.h"
@@ -11,8 +13,28 @@
 
 /* The order of SCHEDULE_COLUMNS in statements.def. */
 enum {
-	AT_ID, AT_UUID, AT_FREQUENCY, AT_CRON, AT_INTERVAL, AT_ENDPOINT, AT_PAYLOAD, AT_ONCE, AT_ENABLED, AT_TIMEZONE, AT_NEXT, AT_TRIGGERED,
-	AT_CREATED, AT_UPDATED, AT_CREATED_BY, AT_UPDATED_BY, AT_LAST, AT_DEFINITION, AT_ANCHOR, AT_LANE, AT_AUTH_TOKEN, AT_SIGNING_SECRET,
+	AT_ID,
+	AT_UUID,
+	AT_FREQUENCY,
+	AT_CRON,
+	AT_INTERVAL,
+	AT_ENDPOINT,
+	AT_PAYLOAD,
+	AT_ONCE,
+	AT_ENABLED,
+	AT_TIMEZONE,
+	AT_NEXT,
+	AT_TRIGGERED,
+	AT_CREATED,
+	AT_UPDATED,
+	AT_CREATED_BY,
+	AT_UPDATED_BY,
+	AT_LAST,
+	AT_DEFINITION,
+	AT_ANCHOR,
+	AT_LANE,
+	AT_AUTH_TOKEN,
+	AT_SIGNING_SECRET,
 };
 
 void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct store_schedule_row *row)
@@ -86,7 +108,8 @@ int64_t store_lane(struct str endpoint)
 	return url_parse(endpoint, &url) ? url_lane(&url) : 0;
 }
 
-enum err store_plan_next(struct store *store, const struct store_schedule_row *row, struct wall now, bool *has_next, struct wall *next_at)
+enum err store_plan_next(struct store *store, const struct store_schedule_row *row, struct wall now, bool *has_next,
+			 struct wall *next_at)
 {
 	const struct schedule_definition *definition = &row->schedule.definition;
 	struct store_timing_source source = store_timing_source(row);
@@ -108,9 +131,10 @@ enum err store_plan_next(struct store *store, const struct store_schedule_row *r
 	return ERR_OK;
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------------------- */
 
-enum err store_schedule_load(struct store *store, const uint8_t uuid[16], struct arena *arena, struct store_schedule_row *row)
+enum err store_schedule_load(struct store *store, const uint8_t uuid[16], struct arena *arena,
+			     struct store_schedule_row *row)
 {
 	struct db_cursor cursor = db_query(store->db, SQL_SCHEDULE_GET, DB_ARGS(db_blob(uuid, 16)));
 	bool found = db_next(&cursor);
@@ -149,17 +173,19 @@ enum err store_schedule_list(struct store *store, struct page page, on_schedule 
 	return db_end(&cursor);
 }
 
-/* --- inserting ------------------------------------------------------------------------------------------------------------------------ */
+/* --- inserting ------------------------------------------------------------------------------------------- */
 
 enum err store_definition_insert(struct store *store, const struct store_definition_draft *draft, int64_t *id)
 {
 	struct arena arena = { 0 };
 	struct str auth_token = store_seal(store, &arena, draft->owner, "auth_token", store_some(draft->auth_token));
-	struct str signing_secret = store_seal(store, &arena, draft->owner, "signing_secret", store_some(draft->signing_secret));
-	enum err err = db_run(store->db, SQL_DEFINITION_INSERT,
-			      DB_ARGS(db_int(store_lane(draft->endpoint)), db_text(draft->endpoint), db_text(draft->payload),
-				      db_blob(auth_token.p, auth_token.n), db_blob(signing_secret.p, signing_secret.n),
-				      db_int_or_null(draft->used_by_run != 0, draft->used_by_run)));
+	struct str signing_secret =
+		store_seal(store, &arena, draft->owner, "signing_secret", store_some(draft->signing_secret));
+	enum err err =
+		db_run(store->db, SQL_DEFINITION_INSERT,
+		       DB_ARGS(db_int(store_lane(draft->endpoint)), db_text(draft->endpoint), db_text(draft->payload),
+			       db_blob(auth_token.p, auth_token.n), db_blob(signing_secret.p, signing_secret.n),
+			       db_int_or_null(draft->used_by_run != 0, draft->used_by_run)));
 
 	if (err == ERR_OK)
 		*id = db_last_id(store->db);
@@ -171,17 +197,21 @@ static enum err insert_rows(struct store *store, struct store_schedule_row *row)
 {
 	const struct schedule *schedule = &row->schedule;
 	const struct schedule_definition *definition = &schedule->definition;
-	enum err err = db_run(store->db, SQL_SCHEDULE_INSERT,
-			      DB_ARGS(db_blob(schedule->uuid, 16), db_int(row->definition_id), db_int_or_null(definition->has_frequency, definition->frequency),
-				      db_text(definition->cron), db_text(definition->interval), db_int(row->anchor_at.us),
-				      db_int_or_null(definition->has_once, definition->once_at.us), db_int(definition->enabled), db_text(definition->timezone),
-				      db_int(schedule->created_at.us), db_int_or_null(schedule->created_by != 0, schedule->created_by)));
+	enum err err = db_run(
+		store->db, SQL_SCHEDULE_INSERT,
+		DB_ARGS(db_blob(schedule->uuid, 16), db_int(row->definition_id),
+			db_int_or_null(definition->has_frequency, definition->frequency), db_text(definition->cron),
+			db_text(definition->interval), db_int(row->anchor_at.us),
+			db_int_or_null(definition->has_once, definition->once_at.us), db_int(definition->enabled),
+			db_text(definition->timezone), db_int(schedule->created_at.us),
+			db_int_or_null(schedule->created_by != 0, schedule->created_by)));
 
 	if (err != ERR_OK)
 		return err;
 	row->schedule.row = db_last_id(store->db);
 	err = db_run(store->db, SQL_TIMER_INSERT,
-		     DB_ARGS(db_int(schedule->row), db_int_or_null(schedule->has_next, schedule->next_at.us), db_int(row->last_at.us)));
+		     DB_ARGS(db_int(schedule->row), db_int_or_null(schedule->has_next, schedule->next_at.us),
+			     db_int(row->last_at.us)));
 	if (err == ERR_OK)
 		err = store_counter_add(store, "schedules", 1);
 	if (err == ERR_OK)
@@ -189,10 +219,15 @@ static enum err insert_rows(struct store *store, struct store_schedule_row *row)
 	return err;
 }
 
-static void begin_row(struct store_schedule_row *row, const struct schedule_definition *definition, int64_t user_id, struct wall now)
+static void begin_row(struct store_schedule_row *row, const struct schedule_definition *definition, int64_t user_id,
+		      struct wall now)
 {
 	*row = (struct store_schedule_row){
-		.schedule = { .definition = *definition, .created_at = now, .updated_at = now, .created_by = user_id, .updated_by = user_id },
+		.schedule = { .definition = *definition,
+			      .created_at = now,
+			      .updated_at = now,
+			      .created_by = user_id,
+			      .updated_by = user_id },
 		.anchor_at = now,
 		.last_at = { STORE_NEVER_US },
 	};
@@ -204,8 +239,8 @@ static void begin_row(struct store_schedule_row *row, const struct schedule_defi
 	row->schedule.has_signing_secret = store_is_set(definition->signing_secret);
 }
 
-enum err store_schedule_insert(struct store *store, const struct schedule_definition *definition, int64_t user_id, struct wall now, struct arena *arena,
-			       struct schedule *out)
+enum err store_schedule_insert(struct store *store, const struct schedule_definition *definition, int64_t user_id,
+			       struct wall now, struct arena *arena, struct schedule *out)
 {
 	struct store_schedule_row row;
 

@@ -15,14 +15,16 @@ static struct str about(char room[ABOUT_BYTES_MAX], const uint8_t owner[16], con
 	return (struct str){ room, 32 + (size_t)n };
 }
 
-struct str store_seal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field, struct str secret)
+struct str store_seal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field,
+		      struct str secret)
 {
 	char room[ABOUT_BYTES_MAX];
 
 	return secret.p ? seal(arena, store->key, about(room, owner, field), secret) : secret;
 }
 
-bool store_unseal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field, struct str sealed, struct str *secret)
+bool store_unseal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field,
+		  struct str sealed, struct str *secret)
 {
 	char room[ABOUT_BYTES_MAX];
 

@@ -3,9 +3,10 @@
  *
  *   take what waits ─▶ begin ─▶ each job in a savepoint ─▶ commit ─▶ notice ─▶ answers ─▶ checkpoint
  *
- * A job that fails is undone alone. When the transaction itself is lost (disk full in the middle, a failed commit) every job of the group gets that error: all
- * of them are repeatable, nothing of them was written. Waiting jobs are bounded by a count of their own, since what was taken out of the mailbox
- * still waits; the last places are the engine's, so that a flood of API calls cannot keep results from being recorded (P14). */
+ * A job that fails is undone alone. When the transaction itself is lost (disk full in the middle, a failed commit)
+ * every job of the group gets that error: all of them are repeatable, nothing of them was written. Waiting jobs are
+ * bounded by a count of their own, since what was taken out of the mailbox still waits; the last places are the
+ * engine's, so that a flood of API calls cannot keep results from being recorded (P14). */
 #include "store/store_thread.h"
 
 #include <assert.h>
@@ -78,7 +79,7 @@ static struct store_job *take_next(struct store_thread *thread)
 	return NULL;
 }
 
-/* --- a group ------------------------------------------------------------------------------------------------------------------------- */
+/* --- a group --------------------------------------------------------------------------------------------- */
 
 /* ERR_OK: the group goes on, whatever became of the job. */
 static enum err run_job(struct store *store, struct store_job *job, struct error *error)
@@ -92,7 +93,8 @@ static enum err run_job(struct store *store, struct store_job *job, struct error
 		return store_release(store, error);
 	if (job->result == ERR_UNAVAILABLE || job->result == ERR_CORRUPT || job->result == ERR_IO) {
 		metric_add(METRIC_STORE_ERRORS, 1);
-		log_event(LOG_ERROR, "store_job_failed", log_text("result", err_name(job->result)), log_text("error", store_last_error(store)));
+		log_event(LOG_ERROR, "store_job_failed", log_text("result", err_name(job->result)),
+			  log_text("error", store_last_error(store)));
 	}
 	store_rollback_to_savepoint(store);
 	return ERR_OK;
@@ -173,7 +175,8 @@ static void run_group(struct store_thread *thread)
 		send_notice(thread);
 	} else {
 		metric_add(METRIC_STORE_ERRORS, 1);
-		log_event(LOG_ERROR, "store_commit_failed", log_text("result", err_name(err)), log_text("error", error.text));
+		log_event(LOG_ERROR, "store_commit_failed", log_text("result", err_name(err)),
+			  log_text("error", error.text));
 	}
 	answer(thread, &group, err);
 	store_checkpoint(thread->store);
@@ -202,7 +205,7 @@ static void *run_thread(void *ctx)
 	}
 }
 
-/* --- the other threads' side ------------------------------------------------------------------------------------------------------------ */
+/* --- the other threads' side ----------------------------------------------------------------------------- */
 
 struct store_thread *store_thread_start(struct store *store, struct mailbox *notices)
 {
@@ -252,7 +255,8 @@ void store_notice_free(struct store_notice_mail *mail)
 	free(mail);
 }
 
-enum err store_run_now(struct store *store, enum err (*run)(struct store *store, struct store_job *job), void *ctx, struct error *error)
+enum err store_run_now(struct store *store, enum err (*run)(struct store *store, struct store_job *job), void *ctx,
+		       struct error *error)
 {
 	struct store_job job = { .run = run, .ctx = ctx, .rows = 1 };
 	enum err err = store_begin(store, error);

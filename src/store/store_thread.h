@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The one thread that writes: takes jobs from a mailbox, groups them into commits, answers after the disk has them (P1).
+/* The one thread that writes: takes jobs from a mailbox, groups them into commits, answers after the disk has them
+ * (P1).
  *
- * A job is a function that calls verbs of store.h; it runs in a savepoint of its own. Commit when STORE_GROUP_ROWS_MAX row operations are waiting or 2 ms after
- * the first job of the group, at once when no other job waits. Engine jobs (claims, records) go before API jobs, API jobs before maintenance. When a commit fails, every job
- * of the group is answered with that error. After the commit and before the answers the delivery side gets the notice of what became due or was revoked. */
+ * A job is a function that calls verbs of store.h; it runs in a savepoint of its own. Commit when STORE_GROUP_ROWS_MAX
+ * row operations are waiting or 2 ms after the first job of the group, at once when no other job waits. Engine jobs
+ * (claims, records) go before API jobs, API jobs before maintenance. When a commit fails, every job of the group is
+ * answered with that error. After the commit and before the answers the delivery side gets the notice of what became
+ * due or was revoked. */
 #ifndef STORE_STORE_THREAD_H
 #define STORE_STORE_THREAD_H
 
@@ -17,19 +20,21 @@ enum { STORE_GROUP_ROWS_MAX = 1000, STORE_MAILBOX_MAX = 4096 };
 struct store_job {
 	struct mail mail;
 	enum store_job_class class;
-	/* Runs on the store thread. ERR_OK: keep what it wrote; anything else undoes this job alone and is the result. */
+	/* Runs on the store thread. ERR_OK: keep what it wrote; anything else undoes this job alone and is the result.
+	 */
 	enum err (*run)(struct store *store, struct store_job *job);
 	/* Called through `answer_to`'s owner: it takes mails from its box and calls done(job). */
 	void (*done)(struct store_job *job);
 	struct mailbox *answer_to;
-	uint32_t rows;      /* row operations it will do, roughly; for the group's bound */
-	enum err result;    /* set before it is answered */
+	uint32_t rows;	 /* row operations it will do, roughly; for the group's bound */
+	enum err result; /* set before it is answered */
 	void *ctx;
 };
 
 struct store_thread;
 
-/* What delivery must hear after a commit; a mail of its own in `notices`, freed by the receiver with store_notice_free. */
+/* What delivery must hear after a commit; a mail of its own in `notices`, freed by the receiver with store_notice_free.
+ */
 struct store_notice_mail {
 	struct mail mail;
 	struct store_notice notice;
@@ -43,6 +48,7 @@ bool store_thread_submit(struct store_thread *thread, struct store_job *job) MUS
 struct store *store_thread_stop(struct store_thread *thread);
 void store_notice_free(struct store_notice_mail *mail);
 /* The same on the calling thread, for the command line, tests and the simulator: begin, run, commit, done. */
-enum err store_run_now(struct store *store, enum err (*run)(struct store *store, struct store_job *job), void *ctx, struct error *error);
+enum err store_run_now(struct store *store, enum err (*run)(struct store *store, struct store_job *job), void *ctx,
+		       struct error *error);
 
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From a schedule's texts to the timing that the planner works on, and what happens when the rules of a time zone change.
+/* From a schedule's texts to the timing that the planner works on, and what happens when the rules of a time zone
+ * change.
  *
- * Parsing costs less than looking a parsed form up would; nothing is cached but zones. The digest of each zone file that a schedule uses is on
- * record: when the file is another one, the next instants in that zone are computed anew. Instants that are due already stay: they were
- * promised by the rules of their time (P9: a changed zone moves future runs and never repeats a past one). */
+ * Parsing costs less than looking a parsed form up would; nothing is cached but zones. The digest of each zone file
+ * that a schedule uses is on record: when the file is another one, the next instants in that zone are computed anew.
+ * Instants that are due already stay: they were promised by the rules of their time (P9: a changed zone moves future
+ * runs and never repeats a past one). */
 #include <string.h>
 
 #include "base/log.h"
@@ -22,7 +24,8 @@ bool store_timing(struct store *store, const struct store_timing_source *source,
 {
 	struct cron_problem problem;
 
-	*timing = (struct timing){ .has_cron = store_is_set(source->cron), .has_interval = store_is_set(source->interval) };
+	*timing = (struct timing){ .has_cron = store_is_set(source->cron),
+				   .has_interval = store_is_set(source->interval) };
 	if (timing->has_cron) {
 		if (!cron_parse(source->cron, seed_of(source->uuid), &timing->cron, &problem))
 			return false;
@@ -45,7 +48,7 @@ bool store_timing(struct store *store, const struct store_timing_source *source,
 	return true;
 }
 
-/* --- zones that change ------------------------------------------------------------------------------------------------------------------ */
+/* --- zones that change ----------------------------------------------------------------------------------- */
 
 static enum err replan(struct store *store, const struct store_schedule_row *row, struct wall now)
 {
@@ -57,7 +60,8 @@ static enum err replan(struct store *store, const struct store_schedule_row *row
 		return err == ERR_INVALID ? ERR_OK : err;
 	if (has_next)
 		store_tell_due(store, next_at);
-	return db_run(store->db, SQL_TIMER_SET_NEXT, DB_ARGS(db_int(row->schedule.row), db_int_or_null(has_next, next_at.us)));
+	return db_run(store->db, SQL_TIMER_SET_NEXT,
+		      DB_ARGS(db_int(row->schedule.row), db_int_or_null(has_next, next_at.us)));
 }
 
 /* Schedules one by one, by id: a statement that reads a table is not left open while rows of it change. */
@@ -69,7 +73,8 @@ static enum err replan_zone(struct store *store, struct str name, struct wall no
 
 	while (err == ERR_OK) {
 		struct store_schedule_row row;
-		struct db_cursor cursor = db_query(store->db, SQL_SCHEDULE_IN_ZONE_AFTER, DB_ARGS(db_text(name), db_int(after), db_int(now.us)));
+		struct db_cursor cursor = db_query(store->db, SQL_SCHEDULE_IN_ZONE_AFTER,
+						   DB_ARGS(db_text(name), db_int(after), db_int(now.us)));
 		bool found = db_next(&cursor);
 
 		if (found)
@@ -95,7 +100,9 @@ static enum err follow_zone(struct store *store, struct str name, const uint8_t 
 		return ERR_OK;
 	enum err err = replan_zone(store, name, now);
 
-	return err == ERR_OK ? db_run(store->db, SQL_ZONE_UPDATE, DB_ARGS(db_text(name), db_blob(digest, sizeof digest))) : err;
+	return err == ERR_OK
+		       ? db_run(store->db, SQL_ZONE_UPDATE, DB_ARGS(db_text(name), db_blob(digest, sizeof digest)))
+		       : err;
 }
 
 enum err store_note_zone(struct store *store, struct str name)

@@ -26,18 +26,20 @@ enum err store_webhook_get(struct store *store, int64_t id, struct arena *arena,
 	return err == ERR_OK && !found ? ERR_NOT_FOUND : err;
 }
 
-enum err store_webhook_insert(struct store *store, struct str event, struct str target, int64_t user_id, struct wall now, struct arena *arena,
-			      struct webhook *out)
+enum err store_webhook_insert(struct store *store, struct str event, struct str target, int64_t user_id,
+			      struct wall now, struct arena *arena, struct webhook *out)
 {
-	enum err err = db_run(store->db, SQL_WEBHOOK_INSERT, DB_ARGS(db_text(event), db_text(target), db_int(user_id), db_int(now.us)));
+	enum err err = db_run(store->db, SQL_WEBHOOK_INSERT,
+			      DB_ARGS(db_text(event), db_text(target), db_int(user_id), db_int(now.us)));
 
 	return err == ERR_OK ? store_webhook_get(store, db_last_id(store->db), arena, out) : err;
 }
 
-enum err store_webhook_update(struct store *store, int64_t id, struct str event, struct str target, struct wall now, struct arena *arena,
-			      struct webhook *out)
+enum err store_webhook_update(struct store *store, int64_t id, struct str event, struct str target, struct wall now,
+			      struct arena *arena, struct webhook *out)
 {
-	enum err err = db_run_one(store->db, SQL_WEBHOOK_UPDATE, DB_ARGS(db_int(id), db_text(event), db_text(target), db_int(now.us)));
+	enum err err = db_run_one(store->db, SQL_WEBHOOK_UPDATE,
+				  DB_ARGS(db_int(id), db_text(event), db_text(target), db_int(now.us)));
 
 	return err == ERR_OK ? store_webhook_get(store, id, arena, out) : err;
 }

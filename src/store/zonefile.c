@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A sorted table of zones that were asked for. The number of names is bounded by ZONEFILE_ZONES_MAX, far above what exists; when it is full the
- * table starts anew, so that no flood of odd names can fill memory. */
+/* A sorted table of zones that were asked for. The number of names is bounded by ZONEFILE_ZONES_MAX, far above what
+ * exists; when it is full the table starts anew, so that no flood of odd names can fill memory. */
 #include "store/zonefile.h"
 
 #include <fcntl.h>
@@ -113,7 +113,8 @@ static struct entry *load(const struct zonefile_cache *cache, const char *name)
 
 	memcpy(entry->name, name, strlen(name));
 	if (fd >= 0 && fstat(fd, &entry->seen) == 0 && S_ISREG(entry->seen.st_mode) && entry->seen.st_size > 0 &&
-	    entry->seen.st_size <= ZONEFILE_BYTES_MAX && read_whole(fd, (size_t)entry->seen.st_size, &scratch, &bytes)) {
+	    entry->seen.st_size <= ZONEFILE_BYTES_MAX &&
+	    read_whole(fd, (size_t)entry->seen.st_size, &scratch, &bytes)) {
 		entry->zone = zone_read(&entry->arena, bytes);
 		sha256(bytes, entry->digest);
 	}
@@ -175,8 +176,9 @@ bool zonefile_digest(struct zonefile_cache *cache, struct str name, uint8_t dige
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
 {
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 bool zonefile_refresh(struct zonefile_cache *cache)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Time zones by name, read from the system's zone files once and kept.
  *
- * The files lie in $TZDIR or /usr/share/zoneinfo. A cache belongs to one thread; what it hands out lives until the zone's file has changed and
- * zonefile_refresh was called, or until the cache is freed. "UTC" needs no file. */
+ * The files lie in $TZDIR or /usr/share/zoneinfo. A cache belongs to one thread; what it hands out lives until the
+ * zone's file has changed and zonefile_refresh was called, or until the cache is freed. "UTC" needs no file. */
 #ifndef STORE_ZONEFILE_H
 #define STORE_ZONEFILE_H
 
@@ -15,11 +15,13 @@ struct zonefile_cache;
 /* `directory` NULL: the system's. */
 struct zonefile_cache *zonefile_cache_new(const char *directory);
 void zonefile_cache_free(struct zonefile_cache *cache);
-/* NULL: no such zone, or its file is damaged. Nothing is remembered of a failure: a repaired file is found at the next call. */
+/* NULL: no such zone, or its file is damaged. Nothing is remembered of a failure: a repaired file is found at the next
+ * call. */
 const struct zone *zonefile_find(struct zonefile_cache *cache, struct str name);
 /* Forgets the zones whose files were replaced or touched since they were read; true when there was one. */
 bool zonefile_refresh(struct zonefile_cache *cache);
-/* SHA-256 of the bytes of the zone's file as it was read; false where zonefile_find would answer NULL. Zeros for "UTC". */
+/* SHA-256 of the bytes of the zone's file as it was read; false where zonefile_find would answer NULL. Zeros for "UTC".
+ */
 bool zonefile_digest(struct zonefile_cache *cache, struct str name, uint8_t digest[32]);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a delivery costs in the store: claim and record of batches, microseconds per run. Not a test; run by hand on a build without sanitizers:
- * bench_store DIRECTORY [SCHEDULES] [BATCH]. docs/design/storage.md has the figures. */
+/* What a delivery costs in the store: claim and record of batches, microseconds per run. Not a test; run by hand on a
+ * build without sanitizers: bench_store DIRECTORY [SCHEDULES] [BATCH]. docs/design/storage.md has the figures. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +16,15 @@ struct tally {
 static int64_t now_us(void)
 {
 	return clock_read().boot.us;
+}
+
+static int64_t cpu_us(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * US_PER_SECOND + usage.ru_utime.tv_usec +
+	       usage.ru_stime.tv_usec;
 }
 
 static void must(enum err err, const char *what, const struct store *store)
@@ -38,10 +47,13 @@ static void insert_schedules(struct store *store, int64_t n, struct wall now, co
 		for (int64_t end = i + 1000; i < end && i < n; i++) {
 			struct arena arena = { 0 };
 			struct schedule schedule;
-			struct schedule_definition definition = { .endpoint = STR("http://receiver.example.org/hooks/one"), .payload = { payload, sizeof payload },
-								  .enabled = true, .timezone = STR("UTC") };
+			struct schedule_definition definition = { .endpoint =
+									  STR("http://receiver.example.org/hooks/one"),
+								  .payload = { payload, sizeof payload },
+								  .enabled = true,
+								  .timezone = STR("UTC") };
 
-			snprintf(text, sizeof text, "%ld seconds", 60 + rand() % 3600);
+			snprintf(text, sizeof text, "%d seconds", 60 + rand() % 3600);
 			if (strcmp(kind, "interval") == 0)
 				definition.interval = str_from(text);
 			else
@@ -56,7 +68,8 @@ static void insert_schedules(struct store *store, int64_t n, struct wall now, co
 }
 
 /* One group as the store thread makes it: the records of the batch before and the next claim share a commit. */
-static bool turn(struct store *store, struct wall now, uint32_t batch, struct claim_batch *held, struct store_record *records, struct outcome *outcome, struct tally *tally)
+static bool turn(struct store *store, struct wall now, uint32_t batch, struct claim_batch *held,
+		 struct store_record *records, struct outcome *outcome, struct tally *tally)
 {
 	struct claim_batch next;
 	struct store_claim request = { .now = now, .until = now, .missed_before = { 0 }, .room = batch };
@@ -64,8 +77,12 @@ static bool turn(struct store *store, struct wall now, uint32_t batch, struct cl
 
 	must(store_begin(store, NULL), "begin", store);
 	for (uint32_t i = 0; i < held->runs_n; i++)
-		records[i] = (struct store_record){ .run_id = held->runs[i].id, .lease = held->runs[i].lease, .schedule_row = held->runs[i].schedule_row,
-						    .kind = STORE_DELIVERED, .attempts = 1, .outcome = outcome };
+		records[i] = (struct store_record){ .run_id = held->runs[i].id,
+						    .lease = held->runs[i].lease,
+						    .schedule_row = held->runs[i].schedule_row,
+						    .kind = STORE_DELIVERED,
+						    .attempts = 1,
+						    .outcome = outcome };
 	must(store_record(store, records, held->runs_n, now), "record", store);
 	int64_t recorded = now_us();
 
@@ -114,6 +131,8 @@ int main(int argc, char **argv)
 	}
 	printf("%ld schedules (%s), batches of %u\n", (long)schedules, kind, batch);
 	insert_schedules(store, schedules, now, kind);
+	int64_t cpu_before_us = cpu_us();
+
 	for (int minute = 0; minute < 5 && tally.runs < 1000000; minute++) {
 		now.us += US_PER_MINUTE;
 		outcome.started_at = now;
@@ -124,9 +143,12 @@ int main(int argc, char **argv)
 	struct rusage usage;
 
 	getrusage(RUSAGE_SELF, &usage);
-	printf("  %ld runs: claim %.2f + record %.2f + commit %.2f + checkpoint %.2f = %.2f us a run; longest turn %.1f ms; peak memory %ld MiB\n", (long)tally.runs,
-	       (double)tally.claim_us / n, (double)tally.record_us / n, (double)tally.commit_us / n, (double)tally.checkpoint_us / n,
-	       (double)(tally.claim_us + tally.record_us + tally.commit_us + tally.checkpoint_us) / n, (double)tally.longest_us / 1000.0, usage.ru_maxrss / 1024);
+	printf("  %ld runs: claim %.2f + record %.2f + commit %.2f + checkpoint %.2f = %.2f us a run, "
+	       "%.2f us of CPU; longest turn %.1f ms; peak memory %ld MiB\n",
+	       (long)tally.runs, (double)tally.claim_us / n, (double)tally.record_us / n, (double)tally.commit_us / n,
+	       (double)tally.checkpoint_us / n,
+	       (double)(tally.claim_us + tally.record_us + tally.commit_us + tally.checkpoint_us) / n,
+	       (double)(cpu_us() - cpu_before_us) / n, (double)tally.longest_us / 1000.0, usage.ru_maxrss / 1024);
 	store_close(store);
 	free(records);
 	return 0;

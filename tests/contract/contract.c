@@ -89,13 +89,16 @@ void assert_whole(struct fixture *f)
 	assert_string_equal(check.integrity, "ok");
 	assert_true(check.integrity_ok);
 	if (!check.sum_holds)
-		fail_msg("planned %ld, delivered %ld, failed %ld, cancelled %ld, skipped %ld, open %ld", (long)check.planned, (long)check.delivered,
-			 (long)check.failed, (long)check.cancelled, (long)check.skipped, (long)check.open);
+		fail_msg("planned %ld, delivered %ld, failed %ld, cancelled %ld, skipped %ld, open %ld",
+			 (long)check.planned, (long)check.delivered, (long)check.failed, (long)check.cancelled,
+			 (long)check.skipped, (long)check.open);
 }
 
 static struct schedule_definition definition_base(void)
 {
-	return (struct schedule_definition){ .endpoint = STR("http://a.test/x"), .payload = STR("{\"n\":1}"), .enabled = true, .timezone = STR("UTC") };
+	return (struct schedule_definition){
+		.endpoint = STR("http://a.test/x"), .payload = STR("{\"n\":1}"), .enabled = true, .timezone = STR("UTC")
+	};
 }
 
 struct schedule_definition definition_cron(const char *cron)
@@ -141,7 +144,8 @@ struct schedule get(struct fixture *f, const struct schedule *schedule)
 	return found;
 }
 
-struct schedule update(struct fixture *f, const struct schedule *schedule, unsigned set, const struct schedule_definition *changes)
+struct schedule update(struct fixture *f, const struct schedule *schedule, unsigned set,
+		       const struct schedule_definition *changes)
 {
 	struct schedule found;
 
@@ -151,7 +155,7 @@ struct schedule update(struct fixture *f, const struct schedule *schedule, unsig
 	return found;
 }
 
-void delete(struct fixture *f, const struct schedule *schedule)
+void delete (struct fixture *f, const struct schedule *schedule)
 {
 	begin(f);
 	assert_ok(store_schedule_delete(f->store, schedule->uuid, f->now));
@@ -170,17 +174,27 @@ static struct claim_batch claim_as(struct fixture *f, const struct store_claim *
 
 struct claim_batch claim(struct fixture *f, int64_t ahead_us, uint32_t room)
 {
-	return claim_as(f, &(struct store_claim){ .now = f->now, .until = { f->now.us + ahead_us }, .missed_before = { f->now.us - HOUR }, .room = room });
+	return claim_as(f, &(struct store_claim){ .now = f->now,
+						  .until = { f->now.us + ahead_us },
+						  .missed_before = { f->now.us - HOUR },
+						  .room = room });
 }
 
 struct claim_batch claim_late(struct fixture *f, int64_t missed_before_us, uint32_t room)
 {
-	return claim_as(f, &(struct store_claim){ .now = f->now, .until = f->now, .missed_before = { missed_before_us }, .room = room });
+	return claim_as(f,
+			&(struct store_claim){
+				.now = f->now, .until = f->now, .missed_before = { missed_before_us }, .room = room });
 }
 
 struct claim_batch claim_lane(struct fixture *f, int64_t lane, uint32_t room)
 {
-	return claim_as(f, &(struct store_claim){ .now = f->now, .until = f->now, .missed_before = f->now, .room = room, .of_lane = true, .lane = lane });
+	return claim_as(f, &(struct store_claim){ .now = f->now,
+						  .until = f->now,
+						  .missed_before = f->now,
+						  .room = room,
+						  .of_lane = true,
+						  .lane = lane });
 }
 
 void batch_release(struct claim_batch *batch)
@@ -205,15 +219,28 @@ struct run claim_one(struct fixture *f)
 
 struct outcome outcome_of(struct fixture *f, enum outcome_class class, unsigned status)
 {
-	struct outcome outcome = { .class = class, .status = (uint16_t)status, .started_at = f->now, .duration_us = 1500, .detail = "words", .answer_n = 3, .answer = "ans" };
+	struct outcome outcome = { .class = class,
+				   .status = (uint16_t)status,
+				   .started_at = f->now,
+				   .duration_us = 1500,
+				   .detail = "words",
+				   .answer_n = 3,
+				   .answer = "ans" };
 
 	return outcome;
 }
 
 struct store_record record_of(const struct run *run, enum store_record_kind kind, const struct outcome *outcome)
 {
-	return (struct store_record){ .run_id = run->id, .lease = run->lease, .schedule_row = run->schedule_row, .lane = run->lane, .run_kind = run->kind, .kind = kind,
-				      .was_failed = run->was_failed, .attempts = run->attempts + (outcome != NULL), .outcome = outcome };
+	return (struct store_record){ .run_id = run->id,
+				      .lease = run->lease,
+				      .schedule_row = run->schedule_row,
+				      .lane = run->lane,
+				      .run_kind = run->kind,
+				      .kind = kind,
+				      .was_failed = run->was_failed,
+				      .attempts = run->attempts + (outcome != NULL),
+				      .outcome = outcome };
 }
 
 bool record(struct fixture *f, struct store_record record)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the store's contract tests share: a store in a directory of its own, time as a variable, and short forms of the verbs. */
+/* What the store's contract tests share: a store in a directory of its own, time as a variable, and short forms of the
+ * verbs. */
 #ifndef CONTRACT_H
 #define CONTRACT_H
 
@@ -49,8 +50,9 @@ struct schedule_definition definition_interval(const char *interval);
 struct schedule_definition definition_once(int64_t once_us);
 struct schedule insert(struct fixture *f, const struct schedule_definition *definition);
 struct schedule get(struct fixture *f, const struct schedule *schedule);
-struct schedule update(struct fixture *f, const struct schedule *schedule, unsigned set, const struct schedule_definition *changes);
-void delete(struct fixture *f, const struct schedule *schedule);
+struct schedule update(struct fixture *f, const struct schedule *schedule, unsigned set,
+		       const struct schedule_definition *changes);
+void delete (struct fixture *f, const struct schedule *schedule);
 
 /* Claims up to f->now + `ahead_us`. */
 struct claim_batch claim(struct fixture *f, int64_t ahead_us, uint32_t room);

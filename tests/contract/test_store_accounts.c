@@ -40,7 +40,9 @@ static bool on_prefix(void *ctx, const struct token *token)
 
 static int64_t add_user(struct fixture *f, const char *name)
 {
-	struct user user = { .username = str_from(name), .email = STR("e@x.org"), .is_active = true, .is_staff = name[0] == 's' };
+	struct user user = {
+		.username = str_from(name), .email = STR("e@x.org"), .is_active = true, .is_staff = name[0] == 's'
+	};
 	int64_t id = 0;
 
 	begin(f);
@@ -134,7 +136,8 @@ static void a_deleted_user_leaves_schedules(void **state)
 
 	begin(f);
 	assert_ok(store_token_insert(f->store, id, digest, "99999999", f->now));
-	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://h.test/"), id, f->now, &f->arena, &hook));
+	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://h.test/"), id, f->now, &f->arena,
+				       &hook));
 	assert_ok(store_schedule_insert(f->store, &definition, id, f->now, &f->arena, &schedule));
 	commit(f);
 	assert_int_equal(get(f, &schedule).created_by, id);
@@ -158,13 +161,16 @@ static void webhooks_are_kept(void **state)
 	struct names names = { .text = "" };
 
 	begin(f);
-	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://one.test/"), 7, f->now, &f->arena, &hook));
+	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://one.test/"), 7, f->now, &f->arena,
+				       &hook));
 	assert_ok(store_webhook_insert(f->store, STR("other"), STR("http://two.test/"), 7, f->now, &f->arena, &found));
 	commit(f);
 	f->now.us += SECOND;
 	begin(f);
-	assert_ok(store_webhook_update(f->store, hook.id, (struct str){ 0 }, STR("http://three.test/"), f->now, &f->arena, &found));
-	assert_int_equal(store_webhook_update(f->store, 99, STR("x"), STR("y"), f->now, &f->arena, &found), ERR_NOT_FOUND);
+	assert_ok(store_webhook_update(f->store, hook.id, (struct str){ 0 }, STR("http://three.test/"), f->now,
+				       &f->arena, &found));
+	assert_int_equal(store_webhook_update(f->store, 99, STR("x"), STR("y"), f->now, &f->arena, &found),
+			 ERR_NOT_FOUND);
 	commit(f);
 	assert_ok(store_webhook_get(f->store, hook.id, &f->arena, &found));
 	assert_true(str_equal(found.event, STR("schedule.added")));
@@ -185,7 +191,8 @@ static void webhooks_are_kept(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { T(users_are_kept), T(tokens_name_their_user), T(a_deleted_user_leaves_schedules), T(webhooks_are_kept) };
+	const struct CMUnitTest tests[] = { T(users_are_kept), T(tokens_name_their_user),
+					    T(a_deleted_user_leaves_schedules), T(webhooks_are_kept) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

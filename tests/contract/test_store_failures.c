@@ -55,7 +55,7 @@ static void a_failed_run_is_a_failed_task(void **state)
 	assert_ok(store_failure_list(f->store, (struct page){ .limit = 10 }, on_failure_id, ids));
 	assert_int_equal(ids[0], 2);
 	assert_int_equal(ids[1], 1);
-	delete(f, &other);
+	delete (f, &other);
 	assert_int_equal(count(f, STORE_FAILURES), 1);
 	assert_whole(f);
 }
@@ -65,7 +65,10 @@ static void a_requeue_sends_the_same_run_and_body(void **state)
 	struct fixture *f = *state;
 	struct schedule schedule;
 	struct run before = fail_one(f, &schedule);
-	struct schedule_definition changes = { .endpoint = STR("http://new.test/"), .payload = STR("\"new\""), .auth_token = STR("fresh"), .enabled = false };
+	struct schedule_definition changes = { .endpoint = STR("http://new.test/"),
+					       .payload = STR("\"new\""),
+					       .auth_token = STR("fresh"),
+					       .enabled = false };
 
 	f->now.us += MINUTE;
 	update(f, &schedule, SCHEDULE_ENDPOINT | SCHEDULE_PAYLOAD | SCHEDULE_AUTH_TOKEN | SCHEDULE_ENABLED, &changes);
@@ -114,7 +117,8 @@ static void a_requeued_run_that_fails_keeps_its_task(void **state)
 static void many_failures_share_what_they_can(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_interval("1 seconds"), changes = { .endpoint = STR("http://new.test/") };
+	struct schedule_definition definition = definition_interval("1 seconds"),
+				   changes = { .endpoint = STR("http://new.test/") };
 	struct schedule schedule = insert(f, &definition);
 
 	f->now.us += 50 * SECOND;
@@ -132,7 +136,7 @@ static void many_failures_share_what_they_can(void **state)
 	assert_whole(f);
 }
 
-/* --- forgetting --------------------------------------------------------------------------------------------------------------------------- */
+/* --- forgetting ------------------------------------------------------------------------------------------ */
 
 static int64_t purge_all(struct fixture *f, unsigned rows)
 {
@@ -167,7 +171,7 @@ static void a_purge_keeps_the_sum(void **state)
 	batch = claim_late(f, f->now.us, 100);
 	assert_int_equal(batch.runs_n, 1);
 	batch_release(&batch);
-	delete(f, &schedule);
+	delete (f, &schedule);
 	assert_int_equal(fixture_number(f, "SELECT count(*) FROM runs"), 52);
 	purge_all(f, 10);
 	assert_int_equal(fixture_number(f, "SELECT count(*) FROM runs"), 52);

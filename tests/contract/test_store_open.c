@@ -43,12 +43,9 @@ static void url_is_checked(void **state)
 		enum err err;
 		const char *path_or_words;
 	} rows[] = {
-		{ "sqlite:/a/b.db", ERR_OK, "/a/b.db" },
-		{ "sqlite:var/s.db", ERR_OK, "var/s.db" },
-		{ "sqlite:", ERR_INVALID, "names no file" },
-		{ "postgres://h/d", ERR_INVALID, "sqlite:PATH" },
-		{ "/a/b.db", ERR_INVALID, "sqlite:PATH" },
-		{ "", ERR_INVALID, "sqlite:PATH" },
+		{ "sqlite:/a/b.db", ERR_OK, "/a/b.db" },     { "sqlite:var/s.db", ERR_OK, "var/s.db" },
+		{ "sqlite:", ERR_INVALID, "names no file" }, { "postgres://h/d", ERR_INVALID, "sqlite:PATH" },
+		{ "/a/b.db", ERR_INVALID, "sqlite:PATH" },   { "", ERR_INVALID, "sqlite:PATH" },
 	};
 
 	(void)state;
@@ -182,7 +179,8 @@ static void another_programs_database_is_left_alone(void **state)
 	assert_says(&error, "another program");
 	assert_ok(db_sqlite_open(&settings, &db, NULL));
 	/* Not even its journal mode was changed: byte 18 of the header is 1, not 2. */
-	assert_int_equal(db_scalar(db, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", &version), ERR_OK);
+	assert_int_equal(db_scalar(db, "SELECT count(*) FROM pragma_journal_mode WHERE journal_mode = 'wal'", &version),
+			 ERR_OK);
 	assert_int_equal(version, 0);
 	db_close(db);
 }
@@ -274,7 +272,7 @@ static void a_reader_reads_beside_the_writer(void **state)
 	assert_true(check.sum_holds);
 	assert_int_equal(check.schedules, 1);
 	assert_int_not_equal(store_user_insert(reader, &user, f->now, &id), ERR_OK);
-	delete(f, &schedule);
+	delete (f, &schedule);
 	assert_int_equal(store_schedule_get(reader, schedule.uuid, &f->arena, &seen), ERR_NOT_FOUND);
 	store_close(reader);
 	insert(f, &definition);
@@ -330,7 +328,8 @@ static void rollbacks_undo(void **state)
 	assert_ok(store_probe(f->store, f->now, NULL));
 }
 
-/* A full disk: what was answered stays, what was refused is not there, and work goes on when there is room again (P1, P14). */
+/* A full disk: what was answered stays, what was refused is not there, and work goes on when there is room again (P1,
+ * P14). */
 static void a_full_disk_refuses_and_recovers(void **state)
 {
 	struct fixture *f = *state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The engine's verbs: planning, claiming, recording, recovering, and what a crash, a lost lease or a damaged row may not do (P2-P5, P7, P9). */
+/* The engine's verbs: planning, claiming, recording, recovering, and what a crash, a lost lease or a damaged row may
+ * not do (P2-P5, P7, P9). */
 #include "contract.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ static void assert_none(struct fixture *f)
 	batch_release(&batch);
 }
 
-/* --- planning ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- planning -------------------------------------------------------------------------------------------- */
 
 static void a_claim_plans_and_leases(void **state)
 {
@@ -66,7 +67,8 @@ static void a_claim_plans_and_leases(void **state)
 static void the_oldest_come_first_and_room_is_kept(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition every = definition_interval("20 seconds"), one = definition_once(T0 + 30 * SECOND), other = definition_once(T0 + 10 * SECOND);
+	struct schedule_definition every = definition_interval("20 seconds"), one = definition_once(T0 + 30 * SECOND),
+				   other = definition_once(T0 + 10 * SECOND);
 	static const int64_t offsets[] = { 10, 20, 40, 60, 30 };
 
 	insert(f, &every);
@@ -156,7 +158,9 @@ static void a_secret_that_does_not_open_is_never_left_out(void **state)
 	struct schedule victim = insert(f, &definition);
 
 	/* A sealed token copied from another record. */
-	assert_ok(fixture_script(f, "UPDATE definitions SET auth_token = (SELECT auth_token FROM definitions WHERE id = 1) WHERE id = 2"));
+	assert_ok(fixture_script(
+		f, "UPDATE definitions SET auth_token = (SELECT auth_token FROM definitions WHERE id = 1) "
+		   "WHERE id = 2"));
 	f->now.us += HOUR;
 	struct run run = claim_one(f);
 
@@ -167,7 +171,8 @@ static void write_zone(struct fixture *f, const char *from, const char *name)
 {
 	char command[256];
 
-	snprintf(command, sizeof command, "cp /usr/share/zoneinfo/%s %s/zones/new && mv %s/zones/new %s/zones/%s", from, f->dir, f->dir, f->dir, name);
+	snprintf(command, sizeof command, "cp /usr/share/zoneinfo/%s %s/zones/new && mv %s/zones/new %s/zones/%s", from,
+		 f->dir, f->dir, f->dir, name);
 	assert_int_equal(system(command), 0);
 }
 
@@ -208,7 +213,7 @@ static void changed_zone_rules_move_future_runs(void **state)
 	assert_whole(f);
 }
 
-/* --- leases ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- leases ---------------------------------------------------------------------------------------------- */
 
 static void a_crash_gives_the_same_run_again(void **state)
 {
@@ -280,7 +285,7 @@ static void a_rolled_back_claim_never_was(void **state)
 	assert_whole(f);
 }
 
-/* --- records ---------------------------------------------------------------------------------------------------------------------------------- */
+/* --- records --------------------------------------------------------------------------------------------- */
 
 static void a_retry_waits_and_counts_on(void **state)
 {
@@ -325,7 +330,9 @@ static void the_last_attempts_are_kept(void **state)
 	}
 	assert_int_equal(fixture_number(f, "SELECT count(*) FROM attempts"), 10);
 	assert_int_equal(fixture_number(f, "SELECT min(n) FROM attempts"), 5);
-	assert_int_equal(fixture_number(f, "SELECT class FROM attempts WHERE n = 14 AND detail = 'words' AND answer = x'616e73' AND duration_us = 1500"), OUTCOME_TIMEOUT);
+	assert_int_equal(fixture_number(f, "SELECT class FROM attempts WHERE n = 14 AND detail = 'words' AND "
+					   "answer = x'616e73' AND duration_us = 1500"),
+			 OUTCOME_TIMEOUT);
 	assert_whole(f);
 }
 
@@ -410,19 +417,23 @@ static void the_oldest_due_instant_is_known(void **state)
 	assert_int_equal(age, 0);
 }
 
-/* --- what the service itself sends -------------------------------------------------------------------------------------------------------------- */
+/* --- what the service itself sends ----------------------------------------------------------------------- */
 
 static void a_new_schedule_is_told_to_webhooks(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = { .endpoint = STR("http://a.test/x"), .payload = STR("[1.0]"), .enabled = true, .timezone = STR("UTC"),
+	struct schedule_definition definition = { .endpoint = STR("http://a.test/x"),
+						  .payload = STR("[1.0]"),
+						  .enabled = true,
+						  .timezone = STR("UTC"),
 						  .cron = STR("0 * * * *") };
 	struct webhook hook;
 	char expected[1024], id[UUID_TEXT_BYTES];
 
 	begin(f);
 	assert_ok(store_webhook_insert(f->store, STR("other"), STR("http://o.test/"), 1, f->now, &f->arena, &hook));
-	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://h.test/?a"), 1, f->now, &f->arena, &hook));
+	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://h.test/?a"), 1, f->now, &f->arena,
+				       &hook));
 	commit(f);
 	struct schedule schedule = insert(f, &definition);
 	struct store_notice notice = take_notice(f);
@@ -431,11 +442,15 @@ static void a_new_schedule_is_told_to_webhooks(void **state)
 	struct run run = claim_one(f);
 
 	uuid_format(schedule.uuid, id);
-	snprintf(expected, sizeof expected,
-		 "{\"hook\":{\"id\":2,\"event\":\"schedule.added\",\"target\":\"http://h.test/?a\"},\"data\":{\"id\":\"%.36s\",\"frequency\":null,\"triggered\":0,"
-		 "\"cron_definition\":\"0 * * * *\",\"interval_definition\":null,\"endpoint\":\"http://a.test/x\",\"payload\":[1.0],"
-		 "\"next_send_at\":\"2030-01-01T01:00:00+00:00\",\"enabled\":true,\"created_at\":\"2030-01-01T00:00:00+00:00\","
-		 "\"updated_at\":\"2030-01-01T00:00:00+00:00\"}}", id);
+	snprintf(
+		expected, sizeof expected,
+		"{\"hook\":{\"id\":2,\"event\":\"schedule.added\",\"target\":\"http://h.test/?a\"},"
+		"\"data\":{\"id\":\"%.36s\",\"frequency\":null,\"triggered\":0,"
+		"\"cron_definition\":\"0 * * * *\",\"interval_definition\":null,"
+		"\"endpoint\":\"http://a.test/x\",\"payload\":[1.0],"
+		"\"next_send_at\":\"2030-01-01T01:00:00+00:00\",\"enabled\":true,\"created_at\":\"2030-01-01T00:00:00+00:00\","
+		"\"updated_at\":\"2030-01-01T00:00:00+00:00\"}}",
+		id);
 	assert_true(str_equal(run.body, str_from(expected)));
 	assert_int_equal(run.kind, RUN_WEBHOOK);
 	assert_int_equal(run.schedule_row, 0);

@@ -17,8 +17,8 @@ struct work {
 	struct store_job job; /* first */
 	struct fixture *f;
 	char name[32];
-	enum err fails_with;  /* after it has written */
-	struct work **ran;    /* where it notes that it ran, and how many did before */
+	enum err fails_with; /* after it has written */
+	struct work **ran;   /* where it notes that it ran, and how many did before */
 	atomic_int *ran_n;
 	bool is_done;
 };
@@ -40,9 +40,16 @@ static void on_done(struct store_job *job)
 	((struct work *)job->ctx)->is_done = true;
 }
 
-static void init_work(struct work *work, struct fixture *f, struct mailbox *answers, enum store_job_class class, int number)
+static void init_work(struct work *work, struct fixture *f, struct mailbox *answers, enum store_job_class class,
+		      int number)
 {
-	*work = (struct work){ .job = { .class = class, .run = run_work, .done = on_done, .answer_to = answers, .rows = 1, .ctx = work }, .f = f };
+	*work = (struct work){ .job = { .class = class,
+					.run = run_work,
+					.done = on_done,
+					.answer_to = answers,
+					.rows = 1,
+					.ctx = work },
+			       .f = f };
 	snprintf(work->name, sizeof work->name, "u%d", number);
 }
 
@@ -106,7 +113,9 @@ static enum err run_gate(struct store *store, struct store_job *job)
 
 static void close_gate(struct gate *gate, struct store_thread *thread, struct mailbox *answers)
 {
-	*gate = (struct gate){ .job = { .class = STORE_JOB_ENGINE, .run = run_gate, .answer_to = answers, .rows = 1, .ctx = gate } };
+	*gate = (struct gate){
+		.job = { .class = STORE_JOB_ENGINE, .run = run_gate, .answer_to = answers, .rows = 1, .ctx = gate }
+	};
 	mailbox_init(&gate->inside, 1, NULL, NULL);
 	mailbox_init(&gate->open, 1, NULL, NULL);
 	assert_true(store_thread_submit(thread, &gate->job));
@@ -198,7 +207,8 @@ static enum err run_insertion(struct store *store, struct store_job *job)
 {
 	struct insertion *insertion = job->ctx;
 
-	return store_schedule_insert(store, &insertion->definition, 0, insertion->f->now, &insertion->arena, &insertion->schedule);
+	return store_schedule_insert(store, &insertion->definition, 0, insertion->f->now, &insertion->arena,
+				     &insertion->schedule);
 }
 
 static void on_inserted(struct store_job *job)
@@ -212,7 +222,12 @@ static void the_notice_comes_before_the_answer(void **state)
 	struct mailbox answers, notices;
 	struct insertion insertion = { .f = f, .definition = definition_interval("5 seconds") };
 
-	insertion.job = (struct store_job){ .class = STORE_JOB_API, .run = run_insertion, .done = on_inserted, .answer_to = &answers, .rows = 3, .ctx = &insertion };
+	insertion.job = (struct store_job){ .class = STORE_JOB_API,
+					    .run = run_insertion,
+					    .done = on_inserted,
+					    .answer_to = &answers,
+					    .rows = 3,
+					    .ctx = &insertion };
 	mailbox_init(&answers, 10, NULL, NULL);
 	mailbox_init(&notices, 10, NULL, NULL);
 	struct store_thread *thread = store_thread_start(f->store, &notices);
@@ -273,7 +288,12 @@ static void a_lost_commit_is_told_to_all(void **state)
 	for (int i = 0; i < 40; i++) {
 		work[i] = (struct insertion){ .f = f, .definition = definition_interval("5 seconds") };
 		work[i].definition.payload = (struct str){ payload, sizeof payload };
-		work[i].job = (struct store_job){ .class = STORE_JOB_API, .run = run_insertion, .done = on_inserted, .answer_to = &answers, .rows = 3, .ctx = &work[i] };
+		work[i].job = (struct store_job){ .class = STORE_JOB_API,
+						  .run = run_insertion,
+						  .done = on_inserted,
+						  .answer_to = &answers,
+						  .rows = 3,
+						  .ctx = &work[i] };
 		assert_true(store_thread_submit(thread, &work[i].job));
 	}
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
