@@ -492,27 +492,34 @@ static void park_clogged(struct dispatcher *d)
 
 /* --- claims --- */
 
+/* An ordinary claim may hold runs that were parked and have rested; what a lane claim brought meanwhile would overtake
+ * them. So a lane claim goes out only when no ordinary one is outstanding and nothing of the lane is on its way to the
+ * parking place (P10). */
 static void claim_lanes(struct dispatcher *d, struct dispatch_actions *actions)
 {
 	struct held *held = &d->held;
 
-	if (d->is_draining || !backoff_is_over(&d->claims, d->now.boot))
+	if (d->is_draining || d->is_claiming || !backoff_is_over(&d->claims, d->now.boot))
 		return;
 	while (d->lane_claims_n < DISPATCH_LANE_CLAIMS_MAX && free_room(d) >= held->lane_reserve &&
 	       held->hungry.first != HELD_NONE) {
-		struct dispatch_action *action = act(actions, DISPATCH_CLAIM_LANE);
+		uint32_t index = held->hungry.first;
+		struct lane *lane = &held->lanes[index];
+		bool is_ready = lane->is_starving && lane->parking_n == 0;
+		struct dispatch_action *action = is_ready ? act(actions, DISPATCH_CLAIM_LANE) : NULL;
 
-		if (!action)
+		if (is_ready && !action)
 			return;
-
-		struct lane *lane = &held->lanes[held_lane_take_hungry(held)];
-
-		lane->is_claiming = true;
-		lane->has_parked = false; /* unless the answer, or a run parked meanwhile, says otherwise */
-		d->lane_claims_n++;
-		action->claim.lane = lane->id;
-		action->claim.until = d->now.wall;
-		action->claim.room = held->lane_reserve;
+		held_lane_take_hungry(held);
+		if (is_ready) {
+			lane->is_claiming = true;
+			lane->has_parked = false; /* unless the answer, or a run parked meanwhile, says otherwise */
+			d->lane_claims_n++;
+			action->claim.lane = lane->id;
+			action->claim.until = d->now.wall;
+			action->claim.room = held->lane_reserve;
+		}
+		held_lane_settle(held, index);
 	}
 }
 
@@ -540,12 +547,19 @@ static int64_t claim_at_us(const struct dispatcher *d)
 	return d->next_due_us == NEVER_US ? NEVER_US : d->next_due_us - d->options.look_ahead_us / 2;
 }
 
+/* Lanes that want theirs go first; a moment without an ordinary claim is all they need. */
+static bool may_claim(const struct dispatcher *d)
+{
+	bool lanes_first = d->held.starving_n > 0 && d->lane_claims_n < DISPATCH_LANE_CLAIMS_MAX;
+
+	return !d->is_draining && !d->is_claiming && !lanes_first && backoff_is_over(&d->claims, d->now.boot);
+}
+
 static void claim(struct dispatcher *d, struct dispatch_actions *actions)
 {
 	if (boot_since_us(d->now.boot, d->claimed_at) >= CLAIM_REST_US)
 		hint(d, d->now.wall);
-	if (d->is_draining || d->is_claiming || claim_at_us(d) > d->now.wall.us ||
-	    !backoff_is_over(&d->claims, d->now.boot))
+	if (!may_claim(d) || claim_at_us(d) > d->now.wall.us)
 		return;
 
 	uint32_t room = claim_room(d);
@@ -672,7 +686,7 @@ static struct wall wake_at(const struct dispatcher *d, const struct dispatch_act
 		return d->now.wall;
 	if (slot != HELD_NONE)
 		at = earlier(at, d->held.runs[slot].run->start_at.us);
-	if (!d->is_draining && !d->is_claiming && claim_room(d) && backoff_is_over(&d->claims, d->now.boot))
+	if (may_claim(d) && claim_room(d))
 		at = earlier(at, claim_at_us(d));
 	if (!backoff_is_over(&d->claims, d->now.boot))
 		at = earlier(at, wall_of(d, d->claims.until));

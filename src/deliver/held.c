@@ -217,13 +217,18 @@ void held_lane_settle(struct held *held, uint32_t index)
 {
 	struct lane *lane = &held->lanes[index];
 	bool should_start = lane->ready_n > 0 && lane->flying_n < held->lane_in_flight_max;
+	bool starving =
+		lane->is_slow && lane->has_parked && !lane->is_claiming && lane->ready_n <= held->lane_reserve / 2;
 
 	if (should_start && !lane->is_startable)
 		ring_insert(held, index);
 	else if (!should_start && lane->is_startable)
 		ring_remove(held, index);
-	if (lane->is_slow && lane->has_parked && !lane->is_claiming && !lane->is_hungry &&
-	    lane->ready_n <= held->lane_reserve / 2) {
+	if (starving != lane->is_starving) {
+		lane->is_starving = starving;
+		held->starving_n += starving ? 1 : UINT32_MAX;
+	}
+	if (starving && lane->parking_n == 0 && !lane->is_hungry) {
 		lane->is_hungry = true;
 		if (held->hungry.last == HELD_NONE)
 			held->hungry.first = index;
@@ -482,7 +487,7 @@ static void lane_sane(const struct held *held, const struct lane *lane)
 
 void held_sane(const struct held *held)
 {
-	uint32_t runs = 0, ready = 0, flying = 0, slow = 0, ring = 0, used = 0;
+	uint32_t runs = 0, ready = 0, flying = 0, slow = 0, starving = 0, ring = 0, used = 0;
 
 	runs_sane(held);
 	for (uint32_t i = 0; i < held->lanes_top; i++) {
@@ -495,10 +500,11 @@ void held_sane(const struct held *held)
 		ready += lane->ready_n;
 		flying += lane->flying_n;
 		slow += lane->is_slow;
+		starving += lane->is_starving;
 		ring += lane->is_startable;
 		used++;
 	}
 	assert(runs == held_used(held) - held->count[HELD_GONE] && ready == held->count[HELD_READY] &&
 	       flying == held->count[HELD_FLYING]);
-	assert(slow == held->slow_n && ring == held->ring_n && used == held->by_lane.n);
+	assert(slow == held->slow_n && starving == held->starving_n && ring == held->ring_n && used == held->by_lane.n);
 }

@@ -53,7 +53,8 @@ struct lane {
 	bool is_slow;	     /* its due runs are parked */
 	bool has_parked;     /* the store has parked runs, as far as we know */
 	bool is_claiming;    /* a CLAIM_LANE is outstanding */
-	bool is_hungry;	     /* in the queue of lanes that want a CLAIM_LANE */
+	bool is_starving;    /* slow, and its reserve is half empty while the store has more: wants a CLAIM_LANE */
+	bool is_hungry; /* in the queue of those that can have one now: nothing of theirs is on its way to be parked */
 	uint32_t next_hungry;
 	bool is_hanging;       /* its last attempt timed out */
 	struct boot done_at;   /* when its last attempt ended; long ago before the first */
@@ -81,7 +82,7 @@ struct held {
 	struct held_queue hungry;
 	uint32_t lane_in_flight_max;
 	uint32_t lane_reserve; /* ready runs that a slow lane keeps in memory */
-	uint32_t slow_n;
+	uint32_t slow_n, starving_n;
 	struct boot now; /* of the present step */
 };
 

@@ -37,9 +37,12 @@ static struct sqlite_db *self(struct db *db)
 	return (struct sqlite_db *)db;
 }
 
-/* A full disk shows as SQLITE_FULL or, through a quota or a size limit, as a failed write. */
-static enum err classify_io(int system_errno)
+/* A full disk shows as SQLITE_FULL or, through a quota or a size limit, as a failed write. After a failed sync nobody
+ * knows what the disk has, and a second one may succeed without having written it: that never passes for a full disk. */
+static enum err classify_io(int code, int system_errno)
 {
+	if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+		return ERR_IO;
 	return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG || system_errno == EROFS
 		       ? ERR_UNAVAILABLE
 		       : ERR_IO;
@@ -68,7 +71,7 @@ static enum err classify(int code, int system_errno)
 	case SQLITE_PERM:
 		return ERR_UNAVAILABLE;
 	case SQLITE_IOERR:
-		return classify_io(system_errno);
+		return classify_io(code, system_errno);
 	case SQLITE_TOOBIG:
 		return ERR_INVALID;
 	default:

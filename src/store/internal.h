@@ -145,6 +145,18 @@ enum err store_push_added(struct store *store, const struct schedule *schedule, 
 /* Queues a metric for METRICS_URL, if there is one. */
 enum err store_push_metric(struct store *store, const char *key, int64_t value, struct wall now) MUST_CHECK;
 
+/* --- store_recall.c ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Stored in runs.recall. */
+enum store_recall { STORE_RECALL_CANCEL = 1, STORE_RECALL_REDEFINE = 2 };
+
+/* Asks the delivery side for a leased run back. */
+enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall recall) MUST_CHECK;
+/* The delivery side gives the run back unsent: does what was asked for. *applied is false when nothing was, or the lease (0: any) is another one. */
+enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied) MUST_CHECK;
+/* At start: who held these runs is gone. What was to be cancelled is; what was to be redefined may have been sent and keeps its body (P4). */
+enum err store_recall_recover(struct store *store, struct wall now) MUST_CHECK;
+
 /* --- store_runs.c --------------------------------------------------------------------------------------------------------------------------- */
 
 struct store_run_draft {

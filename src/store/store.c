@@ -416,17 +416,18 @@ void store_rollback_to_savepoint(struct store *store)
 		store_rollback(store);
 }
 
-void store_checkpoint(struct store *store)
+enum err store_checkpoint(struct store *store)
 {
 	unsigned pages = db_log_pages(store->db);
 
 	if (pages < CHECKPOINT_PAGES)
-		return;
+		return ERR_OK;
 	enum err err = db_checkpoint(store->db, pages > CHECKPOINT_PAGES_MAX);
 
 	if (err != ERR_OK && pages > CHECKPOINT_PAGES_MAX)
 		log_event(LOG_WARN, "checkpoint_held_up", log_int("log_pages", pages),
 			  log_text("error", db_last_error(store->db)));
+	return err;
 }
 
 static enum err probe(struct store *store, struct wall now)

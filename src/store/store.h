@@ -52,8 +52,9 @@ void store_rollback(struct store *store);
 enum err store_savepoint(struct store *store, struct error *error) MUST_CHECK;
 enum err store_release(struct store *store, struct error *error) MUST_CHECK;
 void store_rollback_to_savepoint(struct store *store);
-/* Copies WAL pages back when the log is long; between transactions, bounded work. */
-void store_checkpoint(struct store *store);
+/* Copies WAL pages back when the log is long; between transactions, bounded work. ERR_UNAVAILABLE: the next call tries
+ * again; ERR_IO: the disk failed, which is not to be tried again. */
+enum err store_checkpoint(struct store *store);
 /* A small write and commit: is the disk there? For /readyz. */
 enum err store_probe(struct store *store, struct wall now, struct error *error) MUST_CHECK;
 const char *store_library_version(void); /* "3.40.1" */

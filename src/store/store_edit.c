@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Edits and deletes of schedules: what they change, and which recorded but unsent runs they take back (P13).
  *
- * An edit holds for every occurrence that is not recorded. A run that is recorded and was never attempted is taken back when the edit concerns it: cancelled
- * when its instant is no longer on the timing or has passed, given the new definition when it is still to come. Attempted runs keep
- * the snapshot they were sent with. The present next instant survives an edit that does not touch the timing; a new one is always later than
+ * An edit holds for every occurrence that is not recorded. A run that is recorded and not yet sent is taken back when the edit concerns it: cancelled
+ * when its instant is no longer on the timing or has passed, given the new definition when it is still to come. A leased one is asked for
+ * (store_recall.c). Attempted runs keep the snapshot they were sent with. The present next instant survives an edit that does not touch the timing; a new one is always later than
  * everything planned before (P2). */
 #include <string.h>
 
 #include "base/log.h"
 #include "store/internal.h"
-
-/* A leased run whose instant is nearer than this is left to the delivery side as it is: were it given out anew, it could be on the wire with its old body by the time
- * the word arrives, and two bodies would carry one id (P4). */
-#define EDIT_MARGIN_US (20 * US_PER_MS)
 
 struct edit {
 	struct store *store;
@@ -146,18 +142,25 @@ static enum verdict judge(const struct edit *edit, const struct timing *timing, 
 		return KEEP;
 	if (run->planned_at.us <= edit->now.us)
 		return CANCEL;
-	return run->is_leased && run->planned_at.us <= edit->now.us + EDIT_MARGIN_US ? KEEP : REDEFINE;
+	return REDEFINE;
 }
 
 static enum err redefine(struct edit *edit, const struct unsent *run)
 {
-	enum err err = db_run(edit->store->db, SQL_RUN_REDEFINE,
-			      DB_ARGS(db_int(run->id), db_int(edit->after.definition_id), db_int(run->planned_at.us), db_int(edit->now.us)));
-
 	if (run->is_leased)
-		store_tell_revoked(edit->store, run->id);
+		return store_recall_ask(edit->store, run->id, STORE_RECALL_REDEFINE);
 	store_tell_due(edit->store, run->planned_at);
-	return err;
+	return db_run(edit->store->db, SQL_RUN_REDEFINE,
+		      DB_ARGS(db_int(run->id), db_int(edit->after.definition_id), db_int(run->planned_at.us), db_int(edit->now.us)));
+}
+
+static enum err cancel(struct edit *edit, const struct unsent *run)
+{
+	if (run->is_leased)
+		return store_recall_ask(edit->store, run->id, STORE_RECALL_CANCEL);
+	/* It never ran, so it is none of the runs that `frequency` counts. */
+	edit->after.schedule.triggered--;
+	return store_run_cancel(edit->store, run->id, false, 0, edit->now);
 }
 
 static enum err take_back(struct edit *edit, struct arena *arena)
@@ -172,13 +175,10 @@ static enum err take_back(struct edit *edit, struct arena *arena)
 	for (struct unsent *run = list; run && err == ERR_OK; run = run->next) {
 		enum verdict verdict = judge(edit, &timing, run);
 
-		if (verdict == REDEFINE) {
+		if (verdict == REDEFINE)
 			err = redefine(edit, run);
-		} else if (verdict == CANCEL) {
-			err = store_run_cancel(edit->store, run->id, run->is_leased, 0, edit->now);
-			/* It never ran, so it is none of the runs that `frequency` counts. */
-			edit->after.schedule.triggered--;
-		}
+		else if (verdict == CANCEL)
+			err = cancel(edit, run);
 	}
 	return err;
 }

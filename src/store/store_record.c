@@ -61,10 +61,11 @@ static enum err update_run(struct store *store, const struct store_record *recor
 				     db_int(outcome->status), eligible));
 		break;
 	case STORE_RELEASE:
-		err = db_run(store->db, SQL_RUN_RELEASE, DB_ARGS(id, lease, eligible, db_null()));
-		break;
 	case STORE_PARK:
-		err = db_run(store->db, SQL_RUN_RELEASE, DB_ARGS(id, lease, eligible, db_int(record->lane)));
+		err = store_recall_apply(store, record->run_id, record->lease, now, changed);
+		if (err != ERR_OK || *changed)
+			return err;
+		err = db_run(store->db, SQL_RUN_RELEASE, DB_ARGS(id, lease, eligible, db_int_or_null(record->kind == STORE_PARK, record->lane)));
 		break;
 	}
 	*changed = err == ERR_OK && db_changes(store->db) > 0;

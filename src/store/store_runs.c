@@ -395,8 +395,10 @@ enum err store_claim(struct store *store, const struct store_claim *request, str
 
 enum err store_recover(struct store *store, struct wall now, int64_t *recovered)
 {
-	enum err err = db_run(store->db, SQL_RUNS_RECOVER, DB_ARGS(db_int(now.us)));
+	enum err err = store_recall_recover(store, now);
 
+	if (err == ERR_OK)
+		err = db_run(store->db, SQL_RUNS_RECOVER, DB_ARGS(db_int(now.us)));
 	*recovered = err == ERR_OK ? db_changes(store->db) : 0;
 	if (*recovered > 0)
 		store_tell_due(store, now);

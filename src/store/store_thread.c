@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
@@ -81,6 +83,17 @@ static struct store_job *take_next(struct store_thread *thread)
 
 /* --- a group --------------------------------------------------------------------------------------------- */
 
+/* A sync that failed must not be repeated: the kernel may have dropped the pages and call the second one a success. The
+ * process ends without a word to anybody, and its next start reads what the disk really has. */
+static void end_if_disk_failed(enum err err, const char *text)
+{
+	if (err != ERR_IO)
+		return;
+	log_event(LOG_ERROR, "store_failed", log_text("error", text),
+		  log_text("remedy", "see to the disk; the service recovers when it is started again"));
+	_exit(EX_IOERR);
+}
+
 /* ERR_OK: the group goes on, whatever became of the job. */
 static enum err run_job(struct store *store, struct store_job *job, struct error *error)
 {
@@ -91,7 +104,8 @@ static enum err run_job(struct store *store, struct store_job *job, struct error
 	job->result = job->run(store, job);
 	if (job->result == ERR_OK)
 		return store_release(store, error);
-	if (job->result == ERR_UNAVAILABLE || job->result == ERR_CORRUPT || job->result == ERR_IO) {
+	end_if_disk_failed(job->result, store_last_error(store));
+	if (job->result == ERR_UNAVAILABLE || job->result == ERR_CORRUPT) {
 		metric_add(METRIC_STORE_ERRORS, 1);
 		log_event(LOG_ERROR, "store_job_failed", log_text("result", err_name(job->result)),
 			  log_text("error", store_last_error(store)));
@@ -171,6 +185,7 @@ static void run_group(struct store_thread *thread)
 	} else {
 		store_rollback(thread->store);
 	}
+	end_if_disk_failed(err, error.text);
 	if (err == ERR_OK) {
 		send_notice(thread);
 	} else {
@@ -179,7 +194,7 @@ static void run_group(struct store_thread *thread)
 			  log_text("error", error.text));
 	}
 	answer(thread, &group, err);
-	store_checkpoint(thread->store);
+	end_if_disk_failed(store_checkpoint(thread->store), store_last_error(thread->store));
 }
 
 static bool is_waiting(const struct store_thread *thread)
@@ -243,7 +258,7 @@ struct store *store_thread_stop(struct store_thread *thread)
 	assert(!is_waiting(thread));
 	mailbox_release(&thread->box);
 	free(thread);
-	store_checkpoint(store);
+	end_if_disk_failed(store_checkpoint(store), store_last_error(store));
 	return store;
 }
 

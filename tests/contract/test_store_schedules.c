@@ -365,6 +365,87 @@ static void beside_a_cron_an_instant_has_no_effect(void **state)
 
 /* --- edits: what was recorded and not yet sent (P13) ------------------------------------------------------------------------------------------- */
 
+/* The delivery side has not started it. */
+static bool give_back(struct fixture *f, const struct run *run)
+{
+	struct store_record release = record_of(run, STORE_RELEASE, NULL);
+
+	release.eligible_at = run->start_at;
+	return record(f, release);
+}
+
+/* Only the delivery side knows that it is on the wire: it ends as if there had been no edit, and its retries keep the body. */
+static void a_run_on_the_wire_outlives_an_edit(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *"), changes = { .payload = STR("\"new\""), .enabled = false };
+	struct schedule schedule = insert(f, &definition);
+
+	f->now.us += HOUR;
+	struct run run = claim_one(f);
+
+	update(f, &schedule, SCHEDULE_PAYLOAD | SCHEDULE_ENABLED, &changes);
+	assert_true(record_retry(f, &run, f->now.us + MINUTE));
+	f->now.us += MINUTE;
+	struct claim_batch batch = claim(f, 0, 10);
+
+	assert_int_equal(batch.runs_n, 1);
+	assert_true(str_equal(batch.runs[0].body, definition.payload));
+	assert_true(record_delivered(f, &batch.runs[0]));
+	batch_release(&batch);
+	assert_int_equal(get(f, &schedule).triggered, 1);
+	assert_whole(f);
+}
+
+/* The process dies between the edit and the answer of the delivery side. */
+static void what_was_asked_back_is_settled_at_the_next_start(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false }, changes = { .payload = STR("\"new\"") };
+	struct schedule cancelled = insert(f, &definition), redefined = insert(f, &definition);
+	int64_t recovered;
+
+	f->now.us += HOUR - SECOND;
+	struct claim_batch batch = claim(f, 2 * SECOND, 10);
+
+	assert_int_equal(batch.runs_n, 2);
+	batch_release(&batch);
+	update(f, &cancelled, SCHEDULE_ENABLED, &off);
+	update(f, &redefined, SCHEDULE_PAYLOAD, &changes);
+	fixture_reopen(f);
+	begin(f);
+	assert_int_equal(store_recover(f->store, f->now, &recovered), ERR_OK);
+	commit(f);
+	batch = claim(f, 2 * SECOND, 10);
+	assert_int_equal(batch.runs_n, 1);
+	assert_memory_equal(batch.runs[0].schedule_uuid, redefined.uuid, 16);
+	assert_true(str_equal(batch.runs[0].body, definition.payload)); /* it may have been sent: the body stays (P4) */
+	batch_release(&batch);
+	assert_int_equal(get(f, &cancelled).triggered, 0);
+	assert_whole(f);
+}
+
+/* The only run that `frequency` allows is taken back: the next one takes its place. */
+static void a_run_taken_back_does_not_count(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *"), changes = { .cron = STR("30 * * * *") };
+
+	definition.has_frequency = true;
+	definition.frequency = 1;
+	struct schedule schedule = insert(f, &definition);
+
+	f->now.us += HOUR - SECOND;
+	struct claim_batch batch = claim(f, 2 * SECOND, 10);
+
+	update(f, &schedule, SCHEDULE_CRON, &changes);
+	assert_true(give_back(f, &batch.runs[0]));
+	batch_release(&batch);
+	assert_int_equal(get(f, &schedule).triggered, 0);
+	assert_next(get(f, &schedule), HOUR + 30 * MINUTE);
+	assert_whole(f);
+}
+
 static void a_run_to_come_gets_the_new_definition(void **state)
 {
 	struct fixture *f = *state;
@@ -382,9 +463,11 @@ static void a_run_to_come_gets_the_new_definition(void **state)
 
 	assert_int_equal(notice.revoked_n, 1);
 	assert_int_equal(notice.revoked[0], old.id);
+	free(notice.revoked);
+	assert_true(give_back(f, &old));
+	notice = take_notice(f);
 	assert_true(notice.has_due);
 	assert_int_equal(notice.due_at.us, T0 + HOUR);
-	free(notice.revoked);
 	assert_false(record_delivered(f, &old));
 	batch_release(&batch);
 	batch = claim(f, 2 * SECOND, 10);
@@ -449,6 +532,8 @@ static void runs_off_the_new_timing_are_cancelled(void **state)
 
 		assert_int_equal(notice.revoked_n, rows[i].is_cancelled);
 		free(notice.revoked);
+		if (rows[i].is_cancelled)
+			assert_true(give_back(f, &batch.runs[0]));
 		assert_int_equal(record_delivered(f, &batch.runs[0]), !rows[i].is_cancelled);
 		assert_int_equal(get(f, &schedule).triggered, !rows[i].is_cancelled);
 		batch_release(&batch);
@@ -472,8 +557,11 @@ static void late_runs_are_cancelled_attempted_ones_kept(void **state)
 
 	assert_int_equal(batch.runs_n, 2);
 	update(f, &schedule, SCHEDULE_ENDPOINT, &changes);
-	for (uint32_t i = 0; i < 2; i++)
+	for (uint32_t i = 0; i < 2; i++) {
+		if (batch.runs[i].attempts == 0)
+			assert_true(give_back(f, &batch.runs[i]));
 		assert_int_equal(record_delivered(f, &batch.runs[i]), batch.runs[i].attempts > 0);
+	}
 	batch_release(&batch);
 	assert_int_equal(fixture_number(f, "SELECT count(*) FROM runs WHERE state = 3"), 1);
 	assert_whole(f);
@@ -491,9 +579,9 @@ static void an_edit_never_plans_an_instant_twice(void **state)
 	batch_release(&batch);
 	update(f, &schedule, SCHEDULE_ENABLED, &off);
 	assert_next(update(f, &schedule, SCHEDULE_ENABLED, &on), 2 * HOUR);
-	assert_int_not_equal(fixture_script(f, "UPDATE timers SET last_at = last_at - 1"), ERR_OK);
-	assert_int_not_equal(fixture_script(f, "UPDATE timers SET last_at = last_at"), ERR_OK);
-	assert_int_not_equal(fixture_script(f, "UPDATE timers SET next_at = last_at"), ERR_OK);
+	assert_int_equal(fixture_script(f, "UPDATE timers SET before_at = last_at, last_at = last_at - 1"), ERR_CORRUPT);
+	assert_int_equal(fixture_script(f, "UPDATE timers SET before_at = last_at, last_at = last_at"), ERR_CORRUPT);
+	assert_int_equal(fixture_script(f, "UPDATE timers SET next_at = last_at"), ERR_CORRUPT);
 	assert_whole(f);
 }
 
@@ -540,6 +628,9 @@ int main(void)
 		T(a_one_shot_waits_while_disabled),
 		T(beside_a_cron_an_instant_has_no_effect),
 		T(a_run_to_come_gets_the_new_definition),
+		T(a_run_on_the_wire_outlives_an_edit),
+		T(what_was_asked_back_is_settled_at_the_next_start),
+		T(a_run_taken_back_does_not_count),
 		T(an_edit_that_changes_nothing_takes_nothing_back),
 		T(runs_off_the_new_timing_are_cancelled),
 		T(late_runs_are_cancelled_attempted_ones_kept),

@@ -3,10 +3,15 @@
 #include "contract.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "store/internal.h"
 #include "store/store_thread.h"
@@ -324,6 +329,66 @@ static void a_lost_commit_is_told_to_all(void **state)
 	mailbox_release(&answers);
 }
 
+/* The one that SQLite calls. A second failing call would be a second try. */
+static atomic_int sync_errno, failed_syncs_n;
+
+int fdatasync(int fd)
+{
+	if (!sync_errno)
+		return (int)syscall(SYS_fdatasync, fd);
+	if (failed_syncs_n++)
+		_exit(EX_SOFTWARE);
+	errno = sync_errno;
+	return -1;
+}
+
+static void answer_is_never_given(struct fixture *f, int number)
+{
+	struct mailbox answers;
+	struct insertion insertion = { .f = f, .definition = definition_interval("5 seconds") };
+
+	if (store_open_writer(&f->settings, &f->store, NULL) != ERR_OK)
+		_exit(EX_NOINPUT);
+	insertion.job = (struct store_job){ .class = STORE_JOB_API,
+					    .run = run_insertion,
+					    .answer_to = &answers,
+					    .rows = 3,
+					    .ctx = &insertion };
+	mailbox_init(&answers, 10, NULL, NULL);
+	struct store_thread *thread = store_thread_start(f->store, NULL);
+
+	sync_errno = number;
+	if (!store_thread_submit(thread, &insertion.job))
+		_exit(EX_TEMPFAIL);
+	mailbox_wait_all(&answers, 10000);
+	_exit(EX_OK);
+}
+
+/* In a child, for the process ends. Also when the disk says that it is full: what was not synced may not be there. */
+static void a_failed_sync_ends_the_process(void **state)
+{
+	struct fixture *f = *state;
+	static const int numbers[] = { EIO, ENOSPC, EROFS };
+
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		int status = 0;
+
+		store_close(f->store);
+		f->store = NULL;
+		pid_t child = fork();
+
+		assert_true(child >= 0);
+		if (child == 0)
+			answer_is_never_given(f, numbers[i]);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), EX_IOERR);
+		fixture_open(f);
+		assert_true(count(f, STORE_SCHEDULES) <= (int64_t)i + 1);
+		assert_whole(f);
+	}
+}
+
 static enum err run_refused(struct store *store, struct store_job *job)
 {
 	struct user user = { .username = STR("x"), .email = STR("") };
@@ -357,6 +422,7 @@ int main(void)
 		T(the_notice_comes_before_the_answer),
 		T(a_stop_finishes_what_was_submitted),
 		T(a_lost_commit_is_told_to_all),
+		T(a_failed_sync_ends_the_process),
 		T(now_means_begin_run_commit),
 	};
 

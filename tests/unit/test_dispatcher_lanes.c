@@ -232,17 +232,44 @@ static void a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place(v
 
 	(void)state;
 	rig_recorded(rig, DISPATCH_RECORDED);
-	rig->lanes_n = 0;
+	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
 	for (uint32_t i = 0; i < 8; i++)
 		rig_done(rig, rig->starts[i].slot, delivered);
 	assert_int_equal(rig->lanes_n, 1);
+	rig_recorded(rig, DISPATCH_RECORDED);
 	rig_forget(rig);
+	rig_hint(rig, T0);
+	assert_int_equal(rig->claims_n, 1);
 	rig_claimed_n(rig, 2000, 1, 5, T0, (struct claimed){ 0 }); /* parked: its record is out */
 	assert_int_equal(rig->records_n, 1);
 	rig_claimed_n(rig, 33, 3, 5, T0, (struct claimed){ .of_lane = true, .lane = 5 });
 	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).slow_lanes, 1);
 	rig_recorded(rig, DISPATCH_RECORDED);
 	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).slow_lanes, 1);
+	rig_free(rig);
+}
+
+/* What an ordinary claim brings may have been parked before: nothing newer of the lane may be fetched until it is
+ * parked again. */
+static void a_lane_claim_waits_for_the_ordinary_one_and_goes_first_then(void **state)
+{
+	struct rig *rig = rig_parked();
+
+	(void)state;
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig->lanes_n = 0;
+	for (uint32_t i = 0; i < 8; i++)
+		rig_done(rig, rig->starts[i].slot, delivered);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	assert_int_equal(rig->lanes_n, 0);
+	rig_forget(rig);
+	rig_claimed_n(rig, 33, 1, 5, T0, (struct claimed){ .more = true });
+	assert_int_equal(rig->records[0].kind, RECORD_PARK);
+	assert_int_equal(rig->lanes_n + rig->claims_n, 0);
+	assert_true(rig->wake_at.us > rig->now.wall.us);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	assert_int_equal(rig->lanes_n, 1);
+	assert_int_equal(rig->claims_n, 1);
 	rig_free(rig);
 }
 
@@ -338,6 +365,7 @@ int main(void)
 		cmocka_unit_test(a_clogged_lane_is_parked_and_keeps_its_oldest),
 		cmocka_unit_test(parked_runs_come_back_in_order_as_the_lane_moves),
 		cmocka_unit_test(a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place),
+		cmocka_unit_test(a_lane_claim_waits_for_the_ordinary_one_and_goes_first_then),
 		cmocka_unit_test(a_failed_lane_claim_comes_again),
 		cmocka_unit_test(a_burst_to_a_quick_host_is_not_parked),
 		cmocka_unit_test(the_id_map_finds_what_was_put_in),

@@ -68,28 +68,27 @@ CREATE TABLE schedules (
 	updated_by INTEGER
 ) STRICT;
 
--- The due queue: one narrow row a schedule. `last_at`: the last planned instant. `held_at`: the true next instant of a schedule that
+-- The due queue: one narrow row a schedule. `last_at`: the last planned instant; `before_at`: the one before it, so that a CHECK can refuse an
+-- advance that does not go forward (P2; a trigger would cost as much again as the whole UPDATE). `held_at`: the true next instant of a schedule that
 -- was put off because its timing could not be computed. `planned`: occurrences planned in all, skipped ones included (P3).
 CREATE TABLE timers (
 	schedule_id INTEGER PRIMARY KEY,
 	next_at INTEGER,
 	last_at INTEGER NOT NULL,
+	before_at INTEGER NOT NULL,
 	triggered INTEGER NOT NULL,
 	planned INTEGER NOT NULL,
 	held_at INTEGER,
+	CHECK (last_at > before_at),
 	CHECK (next_at > last_at)
 ) STRICT;
 CREATE INDEX timers_due ON timers (next_at) WHERE next_at IS NOT NULL;
-CREATE TRIGGER timers_increase BEFORE UPDATE OF last_at ON timers WHEN NEW.last_at <= OLD.last_at
-BEGIN
-	SELECT RAISE(ABORT, 'planned instants of a schedule must increase');
-END;
 
 -- Time zones that cron entries use, with the SHA-256 of their files as last read: a changed file moves future runs (P9).
 CREATE TABLE zones (name TEXT PRIMARY KEY, digest BLOB NOT NULL) STRICT, WITHOUT ROWID;
 
 -- One row an occurrence, appended in the order of planning. Of the indexes only runs_open is touched on the way from plan to delivery.
--- Open and leased: lease. Open and waiting: eligible_at (and parked_lane, when the delivery side put it aside).
+-- Open and leased: lease, and `recall` once an edit has asked for it back. Open and waiting: eligible_at (and parked_lane, when the delivery side put it aside).
 CREATE TABLE runs (
 	id INTEGER PRIMARY KEY,
 	uuid BLOB NOT NULL,
@@ -106,6 +105,7 @@ CREATE TABLE runs (
 	attempts INTEGER NOT NULL,
 	attempts_budget INTEGER NOT NULL,
 	was_failed INTEGER NOT NULL,
+	recall INTEGER,
 	started_at INTEGER,
 	duration_us INTEGER,
 	status INTEGER

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Runs that an edit wants back from the delivery side (P13).
+ *
+ * Only the delivery side knows whether a leased run is on the wire. So an edit writes into the row what it wants, in its own transaction, and tells; a run
+ * that was not started comes back unsent and gets it here; one on the wire ends as it would have, with the body that it was sent with. */
+#include "store/internal.h"
+
+enum { IDS_PER_ROUND = 64 };
+
+enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall recall)
+{
+	store_tell_revoked(store, run_id);
+	return db_run_one(store->db, SQL_RUN_RECALL, DB_ARGS(db_int(run_id), db_int(recall)));
+}
+
+/* The run never ran, so it is none of those that `frequency` counts; a schedule that had used them up has one left. */
+static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall now)
+{
+	struct arena arena = { 0 };
+	struct store_schedule_row row;
+	enum err err = store_schedule_load(store, uuid, &arena, &row);
+	struct schedule *schedule = &row.schedule;
+
+	if (err == ERR_OK) {
+		schedule->triggered--;
+		err = db_run(store->db, SQL_TIMER_SET_TRIGGERED, DB_ARGS(db_int(schedule->row), db_int(schedule->triggered)));
+	}
+	if (err == ERR_OK && schedule->definition.enabled && !schedule->has_next) {
+		err = store_plan_next(store, &row, now, &schedule->has_next, &schedule->next_at);
+		if (err == ERR_OK && schedule->has_next) {
+			err = db_run(store->db, SQL_TIMER_SET_NEXT, DB_ARGS(db_int(schedule->row), db_int(schedule->next_at.us)));
+			store_tell_due(store, schedule->next_at);
+		}
+	}
+	arena_release(&arena);
+	return err;
+}
+
+enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied)
+{
+	struct db_cursor row = db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), db_int_or_null(lease != 0, lease)));
+	enum store_recall recall = STORE_RECALL_CANCEL;
+	struct wall planned_at = { 0 };
+	int64_t definition_id = 0;
+	uint8_t uuid[16];
+
+	*applied = db_next(&row);
+	if (*applied) {
+		recall = (enum store_recall)db_get_int(&row, 0);
+		planned_at = db_get_wall(&row, 1);
+		definition_id = db_get_int(&row, 2);
+		db_get_bytes(&row, 3, uuid, sizeof uuid);
+	}
+	enum err err = db_end(&row);
+
+	if (err != ERR_OK || !*applied)
+		return err;
+	if (recall == STORE_RECALL_REDEFINE) {
+		store_tell_due(store, planned_at);
+		return db_run(store->db, SQL_RUN_REDEFINE, DB_ARGS(db_int(run_id), db_int(definition_id), db_int(planned_at.us), db_int(now.us)));
+	}
+	err = store_run_cancel(store, run_id, false, 0, now);
+	return err == ERR_OK ? uncount(store, uuid, now) : err;
+}
+
+enum err store_recall_recover(struct store *store, struct wall now)
+{
+	int64_t ids[IDS_PER_ROUND];
+	enum err err = ERR_OK;
+	size_t n;
+
+	do {
+		struct db_cursor row = db_query(store->db, SQL_RUNS_RECALLED, DB_ARGS(db_int(STORE_RECALL_CANCEL)));
+
+		for (n = 0; n < IDS_PER_ROUND && db_next(&row); n++)
+			ids[n] = db_get_int(&row, 0);
+		err = db_end(&row);
+		for (size_t i = 0; i < n && err == ERR_OK; i++) {
+			bool applied;
+
+			err = store_recall_apply(store, ids[i], 0, now, &applied);
+			if (err == ERR_OK && !applied) /* its schedule is gone */
+				err = store_run_cancel(store, ids[i], false, 0, now);
+		}
+	} while (n == IDS_PER_ROUND && err == ERR_OK);
+	return err;
+}
