@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the files of the store share: the store itself, and the few helpers that more than one of them needs. Not for anybody else. */
+/* What the files of the store share: the store itself, and the few helpers that more than one of them needs. Not for
+ * anybody else. */
 #ifndef STORE_INTERNAL_H
 #define STORE_INTERNAL_H
 
@@ -28,7 +29,7 @@ struct store_due_key {
 struct store {
 	struct db *db;
 	bool is_writer;
-	int lock_fd; /* -1: none */
+	int lock_fd;	    /* -1: none */
 	struct arena arena; /* of the settings below */
 	struct str hook_token, metrics_url, metrics_authorization;
 	int64_t interval_us_min;
@@ -62,11 +63,13 @@ static inline struct store_page store_page(struct page page)
 	return (struct store_page){
 		.below = db_int(page.before_id > 0 ? page.before_id : INT64_MAX),
 		.limit = db_int(page.limit > INT64_MAX ? INT64_MAX : (int64_t)page.limit),
-		.offset = db_int(page.before_id > 0 ? 0 : page.offset > INT64_MAX ? INT64_MAX : (int64_t)page.offset),
+		.offset = db_int(page.before_id > 0	   ? 0
+				 : page.offset > INT64_MAX ? INT64_MAX
+							   : (int64_t)page.offset),
 	};
 }
 
-/* --- store.c ------------------------------------------------------------------------------------------------------------------------- */
+/* --- store.c --------------------------------------------------------------------------------------------- */
 
 enum err store_counter_add(struct store *store, const char *name, int64_t n) MUST_CHECK;
 enum err store_counter_get(struct store *store, const char *name, int64_t *n) MUST_CHECK;
@@ -75,13 +78,15 @@ void store_tell_revoked(struct store *store, int64_t run_id);
 /* "what failed: why; what to do" into *error. */
 enum err store_explain(struct store *store, enum err err, const char *what, struct error *error);
 
-/* --- store_secrets.c --------------------------------------------------------------------------------------------------------------------- */
+/* --- store_secrets.c ------------------------------------------------------------------------------------- */
 
 /* `owner`: the schedule's id, or the run's for webhooks and metrics; `field`: "auth_token". Absent stays absent. */
-struct str store_seal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field, struct str secret);
-bool store_unseal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field, struct str sealed, struct str *secret);
+struct str store_seal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field,
+		      struct str secret);
+bool store_unseal(const struct store *store, struct arena *arena, const uint8_t owner[16], const char *field,
+		  struct str sealed, struct str *secret);
 
-/* --- store_timing.c ----------------------------------------------------------------------------------------------------------------------- */
+/* --- store_timing.c -------------------------------------------------------------------------------------- */
 
 struct store_timing_source {
 	const uint8_t *uuid;
@@ -95,10 +100,11 @@ struct store_timing_source {
 bool store_timing(struct store *store, const struct store_timing_source *source, struct timing *timing) MUST_CHECK;
 /* Puts the digest of the zone's file on record when a schedule begins to use it. */
 enum err store_note_zone(struct store *store, struct str name) MUST_CHECK;
-/* Plans anew what depends on zone files that have changed since they were last used (P9); looks at most once a minute. */
+/* Plans anew what depends on zone files that have changed since they were last used (P9); looks at most once a minute.
+ */
 enum err store_follow_zones(struct store *store, struct wall now) MUST_CHECK;
 
-/* --- store_schedules.c ---------------------------------------------------------------------------------------------------------------------- */
+/* --- store_schedules.c ----------------------------------------------------------------------------------- */
 
 /* A schedule as the database has it; `schedule.definition` holds the stored once_at, fired or not. */
 struct store_schedule_row {
@@ -119,7 +125,8 @@ static inline struct str store_some(struct str text)
 	return store_is_set(text) ? text : (struct str){ 0 };
 }
 
-enum err store_schedule_load(struct store *store, const uint8_t uuid[16], struct arena *arena, struct store_schedule_row *row) MUST_CHECK;
+enum err store_schedule_load(struct store *store, const uint8_t uuid[16], struct arena *arena,
+			     struct store_schedule_row *row) MUST_CHECK;
 /* Views are borrowed from the row when `arena` is NULL. */
 void store_schedule_read(const struct db_cursor *cursor, struct arena *arena, struct store_schedule_row *row);
 /* What a reader sees: a one-shot that has fired is none any more. */
@@ -127,37 +134,42 @@ struct schedule store_schedule_shown(const struct store_schedule_row *row);
 struct store_timing_source store_timing_source(const struct store_schedule_row *row);
 int64_t store_lane(struct str endpoint);
 /* The next instant as of `now`, from the definition alone; false: there is none. ERR_INVALID: cannot be computed. */
-enum err store_plan_next(struct store *store, const struct store_schedule_row *row, struct wall now, bool *has_next, struct wall *next_at) MUST_CHECK;
+enum err store_plan_next(struct store *store, const struct store_schedule_row *row, struct wall now, bool *has_next,
+			 struct wall *next_at) MUST_CHECK;
 
 struct store_definition_draft {
 	const uint8_t *owner; /* see store_seal */
 	struct str endpoint, payload;
 	struct str auth_token, signing_secret; /* in the clear; blank or absent: none */
-	int64_t used_by_run;                   /* the last run that will ever use it; 0: a schedule's present definition */
+	int64_t used_by_run; /* the last run that will ever use it; 0: a schedule's present definition */
 };
 
-enum err store_definition_insert(struct store *store, const struct store_definition_draft *draft, int64_t *id) MUST_CHECK;
+enum err store_definition_insert(struct store *store, const struct store_definition_draft *draft,
+				 int64_t *id) MUST_CHECK;
 
-/* --- store_push.c -------------------------------------------------------------------------------------------------------------------------- */
+/* --- store_push.c ---------------------------------------------------------------------------------------- */
 
 /* Queues schedule.added for every webhook of that event. */
 enum err store_push_added(struct store *store, const struct schedule *schedule, struct wall now) MUST_CHECK;
 /* Queues a metric for METRICS_URL, if there is one. */
 enum err store_push_metric(struct store *store, const char *key, int64_t value, struct wall now) MUST_CHECK;
 
-/* --- store_recall.c ------------------------------------------------------------------------------------------------------------------------ */
+/* --- store_recall.c -------------------------------------------------------------------------------------- */
 
 /* Stored in runs.recall. */
 enum store_recall { STORE_RECALL_CANCEL = 1, STORE_RECALL_REDEFINE = 2 };
 
 /* Asks the delivery side for a leased run back. */
 enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall recall) MUST_CHECK;
-/* The delivery side gives the run back unsent: does what was asked for. *applied is false when nothing was, or the lease (0: any) is another one. */
-enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied) MUST_CHECK;
-/* At start: who held these runs is gone. What was to be cancelled is; what was to be redefined may have been sent and keeps its body (P4). */
+/* The delivery side gives the run back unsent: does what was asked for. *applied is false when nothing was, or the
+ * lease (0: any) is another one. */
+enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now,
+			    bool *applied) MUST_CHECK;
+/* At start: who held these runs is gone. What was to be cancelled is; what was to be redefined may have been sent and
+ * keeps its body (P4). */
 enum err store_recall_recover(struct store *store, struct wall now) MUST_CHECK;
 
-/* --- store_runs.c --------------------------------------------------------------------------------------------------------------------------- */
+/* --- store_runs.c ---------------------------------------------------------------------------------------- */
 
 struct store_run_draft {
 	const uint8_t *uuid;
@@ -169,6 +181,7 @@ struct store_run_draft {
 
 enum err store_run_insert(struct store *store, const struct store_run_draft *draft, struct wall now) MUST_CHECK;
 /* Ends an open run unsent or before its next attempt; tells the delivery side when it was leased. */
-enum err store_run_cancel(struct store *store, int64_t run_id, bool was_leased, uint32_t attempts, struct wall now) MUST_CHECK;
+enum err store_run_cancel(struct store *store, int64_t run_id, bool was_leased, uint32_t attempts,
+			  struct wall now) MUST_CHECK;
 
 #endif

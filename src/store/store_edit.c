@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Edits and deletes of schedules: what they change, and which recorded but unsent runs they take back (P13).
  *
- * An edit holds for every occurrence that is not recorded. A run that is recorded and not yet sent is taken back when the edit concerns it: cancelled
- * when its instant is no longer on the timing or has passed, given the new definition when it is still to come. A leased one is asked for
- * (store_recall.c). Attempted runs keep the snapshot they were sent with. The present next instant survives an edit that does not touch the timing; a new one is always later than
+ * An edit holds for every occurrence that is not recorded. A run that is recorded and not yet sent is taken back when
+ * the edit concerns it: cancelled when its instant is no longer on the timing or has passed, given the new definition
+ * when it is still to come. A leased one is asked for (store_recall.c). Attempted runs keep the snapshot they were sent
+ * with. The present next instant survives an edit that does not touch the timing; a new one is always later than
  * everything planned before (P2). */
 #include <string.h>
 
@@ -15,8 +16,8 @@ struct edit {
 	const struct store_schedule_row *before;
 	struct store_schedule_row after;
 	struct str auth_token, signing_secret; /* in the clear, of `after` */
-	bool content_changed; /* what is sent */
-	bool timing_changed;  /* when */
+	bool content_changed;		       /* what is sent */
+	bool timing_changed;		       /* when */
 	struct wall now;
 };
 
@@ -25,14 +26,16 @@ static bool same(struct str a, struct str b)
 	return str_equal(a, b) && (a.p == NULL) == (b.p == NULL);
 }
 
-/* A newly sent instant arms a one-shot; the instant that fired last does not, or a client that writes back what it has read would fire it twice. */
+/* A newly sent instant arms a one-shot; the instant that fired last does not, or a client that writes back what it has
+ * read would fire it twice. */
 static void merge_once(struct edit *edit, const struct schedule_definition *changes)
 {
 	struct schedule_definition *after = &edit->after.schedule.definition;
 	struct schedule shown = store_schedule_shown(edit->before);
 	int64_t last_us = edit->before->last_at.us;
 
-	if (changes->has_once == shown.definition.has_once && (!changes->has_once || changes->once_at.us == shown.definition.once_at.us))
+	if (changes->has_once == shown.definition.has_once &&
+	    (!changes->has_once || changes->once_at.us == shown.definition.once_at.us))
 		return;
 	if (changes->has_once && changes->once_at.us == last_us)
 		return;
@@ -66,12 +69,14 @@ static void merge_timing(struct edit *edit, unsigned set, const struct schedule_
 	else if (set & SCHEDULE_ONCE_AT)
 		merge_once(edit, changes);
 	edit->timing_changed = !str_equal(before->cron, after->cron) || !str_equal(before->interval, after->interval) ||
-			       (store_is_set(after->cron) && !str_equal(before->timezone, after->timezone)) || before->has_once != after->has_once ||
+			       (store_is_set(after->cron) && !str_equal(before->timezone, after->timezone)) ||
+			       before->has_once != after->has_once ||
 			       (after->has_once && before->once_at.us != after->once_at.us);
 }
 
 /* ERR_CORRUPT: the stored secret does not open. */
-static enum err merge_secret(struct edit *edit, struct arena *arena, bool is_set, const char *field, struct str sealed, struct str change, struct str *secret)
+static enum err merge_secret(struct edit *edit, struct arena *arena, bool is_set, const char *field, struct str sealed,
+			     struct str change, struct str *secret)
 {
 	struct str before;
 
@@ -82,7 +87,8 @@ static enum err merge_secret(struct edit *edit, struct arena *arena, bool is_set
 	return ERR_OK;
 }
 
-static enum err merge_content(struct edit *edit, struct arena *arena, unsigned set, const struct schedule_definition *changes)
+static enum err merge_content(struct edit *edit, struct arena *arena, unsigned set,
+			      const struct schedule_definition *changes)
 {
 	const struct schedule_definition *before = &edit->before->schedule.definition;
 	struct schedule_definition *after = &edit->after.schedule.definition;
@@ -91,16 +97,18 @@ static enum err merge_content(struct edit *edit, struct arena *arena, unsigned s
 		after->endpoint = changes->endpoint;
 	if (set & SCHEDULE_PAYLOAD)
 		after->payload = changes->payload;
-	edit->content_changed = !str_equal(before->endpoint, after->endpoint) || !str_equal(before->payload, after->payload);
-	enum err err = merge_secret(edit, arena, set & SCHEDULE_AUTH_TOKEN, "auth_token", edit->before->auth_token, changes->auth_token, &edit->auth_token);
+	edit->content_changed =
+		!str_equal(before->endpoint, after->endpoint) || !str_equal(before->payload, after->payload);
+	enum err err = merge_secret(edit, arena, set & SCHEDULE_AUTH_TOKEN, "auth_token", edit->before->auth_token,
+				    changes->auth_token, &edit->auth_token);
 
 	if (err == ERR_OK)
-		err = merge_secret(edit, arena, set & SCHEDULE_SIGNING_SECRET, "signing_secret", edit->before->signing_secret, changes->signing_secret,
-				   &edit->signing_secret);
+		err = merge_secret(edit, arena, set & SCHEDULE_SIGNING_SECRET, "signing_secret",
+				   edit->before->signing_secret, changes->signing_secret, &edit->signing_secret);
 	return err;
 }
 
-/* --- taking back -------------------------------------------------------------------------------------------------------------------------- */
+/* --- taking back ----------------------------------------------------------------------------------------- */
 
 struct unsent {
 	struct unsent *next;
@@ -117,7 +125,10 @@ static enum err list_unsent(struct store *store, int64_t schedule_id, struct are
 	while (db_next(&row)) {
 		struct unsent *run = arena_alloc(arena, sizeof *run);
 
-		*run = (struct unsent){ .next = *list, .id = db_get_int(&row, 0), .planned_at = db_get_wall(&row, 1), .is_leased = !db_is_null(&row, 2) };
+		*run = (struct unsent){ .next = *list,
+					.id = db_get_int(&row, 0),
+					.planned_at = db_get_wall(&row, 1),
+					.is_leased = !db_is_null(&row, 2) };
 		*list = run;
 	}
 	return db_end(&row);
@@ -136,7 +147,8 @@ enum verdict { KEEP, CANCEL, REDEFINE };
 
 static enum verdict judge(const struct edit *edit, const struct timing *timing, const struct unsent *run)
 {
-	if (!edit->after.schedule.definition.enabled || (edit->timing_changed && !is_occurrence(timing, run->planned_at)))
+	if (!edit->after.schedule.definition.enabled ||
+	    (edit->timing_changed && !is_occurrence(timing, run->planned_at)))
 		return CANCEL;
 	if (!edit->content_changed)
 		return KEEP;
@@ -151,7 +163,8 @@ static enum err redefine(struct edit *edit, const struct unsent *run)
 		return store_recall_ask(edit->store, run->id, STORE_RECALL_REDEFINE);
 	store_tell_due(edit->store, run->planned_at);
 	return db_run(edit->store->db, SQL_RUN_REDEFINE,
-		      DB_ARGS(db_int(run->id), db_int(edit->after.definition_id), db_int(run->planned_at.us), db_int(edit->now.us)));
+		      DB_ARGS(db_int(run->id), db_int(edit->after.definition_id), db_int(run->planned_at.us),
+			      db_int(edit->now.us)));
 }
 
 static enum err cancel(struct edit *edit, const struct unsent *run)
@@ -183,7 +196,7 @@ static enum err take_back(struct edit *edit, struct arena *arena)
 	return err;
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------------------- */
 
 static enum err write_definition(struct edit *edit)
 {
@@ -195,7 +208,8 @@ static enum err write_definition(struct edit *edit)
 		.auth_token = edit->auth_token,
 		.signing_secret = edit->signing_secret,
 	};
-	enum err err = db_run(edit->store->db, SQL_DEFINITION_SUPERSEDE, DB_ARGS(db_int(edit->before->definition_id), db_int(edit->store->next_run_id - 1)));
+	enum err err = db_run(edit->store->db, SQL_DEFINITION_SUPERSEDE,
+			      DB_ARGS(db_int(edit->before->definition_id), db_int(edit->store->next_run_id - 1)));
 
 	return err == ERR_OK ? store_definition_insert(edit->store, &draft, &edit->after.definition_id) : err;
 }
@@ -222,19 +236,24 @@ static enum err write_rows(struct edit *edit, int64_t user_id)
 	struct store *store = edit->store;
 	const struct schedule *before = &edit->before->schedule, *after = &edit->after.schedule;
 	const struct schedule_definition *definition = &after->definition;
-	bool next_moved = before->has_next != after->has_next || (after->has_next && before->next_at.us != after->next_at.us);
-	enum err err = db_run(store->db, SQL_SCHEDULE_UPDATE,
-			      DB_ARGS(db_int(after->row), db_int(edit->after.definition_id), db_int_or_null(definition->has_frequency, definition->frequency),
-				      db_text(definition->cron), db_text(definition->interval), db_int(edit->after.anchor_at.us),
-				      db_int_or_null(definition->has_once, definition->once_at.us), db_int(definition->enabled), db_text(definition->timezone),
-				      db_int(edit->now.us), db_int_or_null(user_id != 0, user_id)));
+	bool next_moved =
+		before->has_next != after->has_next || (after->has_next && before->next_at.us != after->next_at.us);
+	enum err err = db_run(
+		store->db, SQL_SCHEDULE_UPDATE,
+		DB_ARGS(db_int(after->row), db_int(edit->after.definition_id),
+			db_int_or_null(definition->has_frequency, definition->frequency), db_text(definition->cron),
+			db_text(definition->interval), db_int(edit->after.anchor_at.us),
+			db_int_or_null(definition->has_once, definition->once_at.us), db_int(definition->enabled),
+			db_text(definition->timezone), db_int(edit->now.us), db_int_or_null(user_id != 0, user_id)));
 
 	if (err == ERR_OK && next_moved)
-		err = db_run(store->db, SQL_TIMER_SET_NEXT, DB_ARGS(db_int(after->row), db_int_or_null(after->has_next, after->next_at.us)));
+		err = db_run(store->db, SQL_TIMER_SET_NEXT,
+			     DB_ARGS(db_int(after->row), db_int_or_null(after->has_next, after->next_at.us)));
 	if (err == ERR_OK && before->triggered != after->triggered)
 		err = db_run(store->db, SQL_TIMER_SET_TRIGGERED, DB_ARGS(db_int(after->row), db_int(after->triggered)));
 	if (err == ERR_OK)
-		err = store_counter_add(store, "schedules_enabled", (int)definition->enabled - (int)before->definition.enabled);
+		err = store_counter_add(store, "schedules_enabled",
+					(int)definition->enabled - (int)before->definition.enabled);
 	if (err == ERR_OK && store_is_set(definition->cron))
 		err = store_note_zone(store, definition->timezone);
 	if (err == ERR_OK && next_moved && after->has_next)
@@ -242,8 +261,9 @@ static enum err write_rows(struct edit *edit, int64_t user_id)
 	return err;
 }
 
-enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsigned set, const struct schedule_definition *changes, int64_t user_id,
-			       struct wall now, struct arena *arena, struct schedule *out)
+enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsigned set,
+			       const struct schedule_definition *changes, int64_t user_id, struct wall now,
+			       struct arena *arena, struct schedule *out)
 {
 	struct arena scratch = { 0 };
 	struct store_schedule_row before;
@@ -256,7 +276,8 @@ enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsi
 		err = merge_content(&edit, &scratch, set, changes);
 		if (err == ERR_OK && edit.content_changed)
 			err = write_definition(&edit);
-		bool concerns_runs = edit.content_changed || edit.timing_changed || !edit.after.schedule.definition.enabled;
+		bool concerns_runs =
+			edit.content_changed || edit.timing_changed || !edit.after.schedule.definition.enabled;
 
 		if (err == ERR_OK && concerns_runs)
 			err = take_back(&edit, &scratch);
@@ -269,7 +290,7 @@ enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsi
 	return err == ERR_OK ? store_schedule_get(store, uuid, arena, out) : err;
 }
 
-/* --- deleting ------------------------------------------------------------------------------------------------------------------------ */
+/* --- deleting -------------------------------------------------------------------------------------------- */
 
 static enum err cancel_open(struct store *store, int64_t schedule_id, struct wall now)
 {
@@ -285,7 +306,8 @@ static enum err cancel_open(struct store *store, int64_t schedule_id, struct wal
 	while (db_next(&row)) {
 		struct open_run *run = arena_alloc(&arena, sizeof *run);
 
-		*run = (struct open_run){ list, db_get_int(&row, 0), (uint32_t)db_get_int(&row, 1), !db_is_null(&row, 2) };
+		*run = (struct open_run){ list, db_get_int(&row, 0), (uint32_t)db_get_int(&row, 1),
+					  !db_is_null(&row, 2) };
 		list = run;
 	}
 	enum err err = db_end(&row);
@@ -318,7 +340,8 @@ enum err store_schedule_delete(struct store *store, const uint8_t uuid[16], stru
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_TIMER_DELETE, DB_ARGS(id));
 	if (err == ERR_OK)
-		err = db_run(store->db, SQL_DEFINITION_SUPERSEDE, DB_ARGS(db_int(row.definition_id), db_int(store->next_run_id - 1)));
+		err = db_run(store->db, SQL_DEFINITION_SUPERSEDE,
+			     DB_ARGS(db_int(row.definition_id), db_int(store->next_run_id - 1)));
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_SCHEDULE_DELETE, DB_ARGS(id));
 	if (err == ERR_OK)

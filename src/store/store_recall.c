@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs that an edit wants back from the delivery side (P13).
  *
- * Only the delivery side knows whether a leased run is on the wire. So an edit writes into the row what it wants, in its own transaction, and tells; a run
- * that was not started comes back unsent and gets it here; one on the wire ends as it would have, with the body that it was sent with. */
+ * Only the delivery side knows whether a leased run is on the wire. So an edit writes into the row what it wants, in
+ * its own transaction, and tells; a run that was not started comes back unsent and gets it here; one on the wire ends
+ * as it would have, with the body that it was sent with. */
 #include "store/internal.h"
 
 enum { IDS_PER_ROUND = 64 };
@@ -23,12 +24,14 @@ static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall
 
 	if (err == ERR_OK) {
 		schedule->triggered--;
-		err = db_run(store->db, SQL_TIMER_SET_TRIGGERED, DB_ARGS(db_int(schedule->row), db_int(schedule->triggered)));
+		err = db_run(store->db, SQL_TIMER_SET_TRIGGERED,
+			     DB_ARGS(db_int(schedule->row), db_int(schedule->triggered)));
 	}
 	if (err == ERR_OK && schedule->definition.enabled && !schedule->has_next) {
 		err = store_plan_next(store, &row, now, &schedule->has_next, &schedule->next_at);
 		if (err == ERR_OK && schedule->has_next) {
-			err = db_run(store->db, SQL_TIMER_SET_NEXT, DB_ARGS(db_int(schedule->row), db_int(schedule->next_at.us)));
+			err = db_run(store->db, SQL_TIMER_SET_NEXT,
+				     DB_ARGS(db_int(schedule->row), db_int(schedule->next_at.us)));
 			store_tell_due(store, schedule->next_at);
 		}
 	}
@@ -38,7 +41,8 @@ static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall
 
 enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied)
 {
-	struct db_cursor row = db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), db_int_or_null(lease != 0, lease)));
+	struct db_cursor row =
+		db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), db_int_or_null(lease != 0, lease)));
 	enum store_recall recall = STORE_RECALL_CANCEL;
 	struct wall planned_at = { 0 };
 	int64_t definition_id = 0;
@@ -57,7 +61,8 @@ enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, 
 		return err;
 	if (recall == STORE_RECALL_REDEFINE) {
 		store_tell_due(store, planned_at);
-		return db_run(store->db, SQL_RUN_REDEFINE, DB_ARGS(db_int(run_id), db_int(definition_id), db_int(planned_at.us), db_int(now.us)));
+		return db_run(store->db, SQL_RUN_REDEFINE,
+			      DB_ARGS(db_int(run_id), db_int(definition_id), db_int(planned_at.us), db_int(now.us)));
 	}
 	err = store_run_cancel(store, run_id, false, 0, now);
 	return err == ERR_OK ? uncount(store, uuid, now) : err;

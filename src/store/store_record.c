@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From attempted to recorded: what came of runs, each write conditional on its lease (P3-P5, P12).
  *
- * A record whose lease is not the row's any more writes nothing at all, neither an attempt nor a failed task nor a metric. Counters and metric keys
- * are summed over the call and written once. */
+ * A record whose lease is not the row's any more writes nothing at all, neither an attempt nor a failed task nor a
+ * metric. Counters and metric keys are summed over the call and written once. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +44,8 @@ static void count_key(struct recording *recording, const struct outcome *outcome
 /* The row that the lease allows to change; *changed tells whether it did. */
 static enum err update_run(struct store *store, const struct store_record *record, struct wall now, bool *changed)
 {
-	struct db_value id = db_int(record->run_id), lease = db_int(record->lease), eligible = db_int(record->eligible_at.us);
+	struct db_value id = db_int(record->run_id), lease = db_int(record->lease),
+			eligible = db_int(record->eligible_at.us);
 	const struct outcome *outcome = record->outcome;
 	enum err err = ERR_INVALID;
 
@@ -52,20 +53,22 @@ static enum err update_run(struct store *store, const struct store_record *recor
 	case STORE_DELIVERED:
 	case STORE_FAILED:
 		err = db_run(store->db, SQL_RUN_FINISH,
-			     DB_ARGS(id, lease, db_int(record->kind == STORE_DELIVERED ? RUN_DELIVERED : RUN_FAILED), db_int(record->attempts),
-				     db_int(outcome->started_at.us), db_int(now.us), db_int(outcome->duration_us), db_int(outcome->status)));
+			     DB_ARGS(id, lease, db_int(record->kind == STORE_DELIVERED ? RUN_DELIVERED : RUN_FAILED),
+				     db_int(record->attempts), db_int(outcome->started_at.us), db_int(now.us),
+				     db_int(outcome->duration_us), db_int(outcome->status)));
 		break;
 	case STORE_RETRY:
 		err = db_run(store->db, SQL_RUN_RETRY,
-			     DB_ARGS(id, lease, db_int(record->attempts), db_int(outcome->started_at.us), db_int(now.us), db_int(outcome->duration_us),
-				     db_int(outcome->status), eligible));
+			     DB_ARGS(id, lease, db_int(record->attempts), db_int(outcome->started_at.us),
+				     db_int(now.us), db_int(outcome->duration_us), db_int(outcome->status), eligible));
 		break;
 	case STORE_RELEASE:
 	case STORE_PARK:
 		err = store_recall_apply(store, record->run_id, record->lease, now, changed);
 		if (err != ERR_OK || *changed)
 			return err;
-		err = db_run(store->db, SQL_RUN_RELEASE, DB_ARGS(id, lease, eligible, db_int_or_null(record->kind == STORE_PARK, record->lane)));
+		err = db_run(store->db, SQL_RUN_RELEASE,
+			     DB_ARGS(id, lease, eligible, db_int_or_null(record->kind == STORE_PARK, record->lane)));
 		break;
 	}
 	*changed = err == ERR_OK && db_changes(store->db) > 0;
@@ -76,12 +79,13 @@ static enum err insert_attempt(struct store *store, const struct store_record *r
 {
 	const struct outcome *outcome = record->outcome;
 	enum err err = db_run(store->db, SQL_ATTEMPT_INSERT,
-			      DB_ARGS(db_int(record->run_id), db_int(record->attempts), db_int(outcome->started_at.us), db_int(outcome->duration_us),
-				      db_int(outcome->class), db_int(outcome->status), db_text(str_from(outcome->detail)),
-				      db_blob(outcome->answer, outcome->answer_n)));
+			      DB_ARGS(db_int(record->run_id), db_int(record->attempts), db_int(outcome->started_at.us),
+				      db_int(outcome->duration_us), db_int(outcome->class), db_int(outcome->status),
+				      db_text(str_from(outcome->detail)), db_blob(outcome->answer, outcome->answer_n)));
 
 	if (err == ERR_OK && record->attempts > ATTEMPTS_KEPT_MAX)
-		err = db_run(store->db, SQL_ATTEMPT_DELETE_OLD, DB_ARGS(db_int(record->run_id), db_int((int64_t)record->attempts - ATTEMPTS_KEPT_MAX)));
+		err = db_run(store->db, SQL_ATTEMPT_DELETE_OLD,
+			     DB_ARGS(db_int(record->run_id), db_int((int64_t)record->attempts - ATTEMPTS_KEPT_MAX)));
 	return err;
 }
 
@@ -97,7 +101,8 @@ static enum err insert_failure(struct recording *recording, const struct store_r
 		return err;
 	recording->failures += known == 0;
 	outcome_reason(record->outcome, reason);
-	return db_run(store->db, SQL_FAILURE_PUT, DB_ARGS(db_int(record->run_id), db_int(record->schedule_row), db_text(str_from(reason))));
+	return db_run(store->db, SQL_FAILURE_PUT,
+		      DB_ARGS(db_int(record->run_id), db_int(record->schedule_row), db_text(str_from(reason))));
 }
 
 static enum err follow_up(struct recording *recording, const struct store_record *record)

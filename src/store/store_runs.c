@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From due to leased: plans occurrences and claims waiting runs, in one transaction (P2).
  *
- * Candidates come as bare keys from two narrow indexes, waiting runs and due schedules, and are merged by instant: the oldest first, whatever it is. Each is
- * then loaded by its key and taken until the room or the memory of the batch is used up. A due schedule advances with one UPDATE however many
- * occurrences it plans, before its runs are inserted: if the database refuses the advance (P2's constraint), nothing of it was written. */
+ * Candidates come as bare keys from two narrow indexes, waiting runs and due schedules, and are merged by instant: the
+ * oldest first, whatever it is. Each is then loaded by its key and taken until the room or the memory of the batch is
+ * used up. A due schedule advances with one UPDATE however many occurrences it plans, before its runs are inserted: if
+ * the database refuses the advance (P2's constraint), nothing of it was written. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,14 +19,15 @@ enum { CLAIM_BYTES_MAX = 16 * 1024 * 1024 };
 
 #define PUT_OFF_US US_PER_MINUTE
 
-/* --- one run ------------------------------------------------------------------------------------------------------------------------------ */
+/* --- one run --------------------------------------------------------------------------------------------- */
 
 enum err store_run_insert(struct store *store, const struct store_run_draft *draft, struct wall now)
 {
 	bool waits = draft->lease == 0;
 	enum err err = db_run(store->db, SQL_RUN_INSERT,
-			      DB_ARGS(db_int(store->next_run_id), db_blob(draft->uuid, 16), db_int(draft->schedule_id), db_int(draft->definition_id),
-				      db_int(draft->kind), db_int(draft->planned_at.us), db_int(now.us), db_int_or_null(!waits, draft->lease),
+			      DB_ARGS(db_int(store->next_run_id), db_blob(draft->uuid, 16), db_int(draft->schedule_id),
+				      db_int(draft->definition_id), db_int(draft->kind), db_int(draft->planned_at.us),
+				      db_int(now.us), db_int_or_null(!waits, draft->lease),
 				      db_int_or_null(waits, now.us), db_int(store->attempts_max)));
 
 	store->next_run_id++;
@@ -44,7 +46,7 @@ enum err store_run_cancel(struct store *store, int64_t run_id, bool was_leased, 
 	return err;
 }
 
-/* --- the claim in progress ---------------------------------------------------------------------------------------------------------------- */
+/* --- the claim in progress ------------------------------------------------------------------------------- */
 
 struct claim {
 	struct store *store;
@@ -81,13 +83,15 @@ static bool open_secrets(struct claim *claim, const struct sealed *sealed, const
 	struct str token;
 
 	if (!store_unseal(claim->store, claim->arena, owner, "auth_token", sealed->auth_token, &token) ||
-	    !store_unseal(claim->store, claim->arena, owner, "signing_secret", sealed->signing_secret, &run->signing_secret))
+	    !store_unseal(claim->store, claim->arena, owner, "signing_secret", sealed->signing_secret,
+			  &run->signing_secret))
 		return false;
-	run->authorization = token.p && run->kind == RUN_SCHEDULE ? arena_printf(claim->arena, "Token %.*s", STR_ARG(token)) : token;
+	run->authorization =
+		token.p && run->kind == RUN_SCHEDULE ? arena_printf(claim->arena, "Token %.*s", STR_ARG(token)) : token;
 	return true;
 }
 
-/* --- waiting runs: retries, requeues, released ones ------------------------------------------------------------------------------------------ */
+/* --- waiting runs: retries, requeues, released ones ------------------------------------------------------ */
 
 static void read_run(const struct db_cursor *at, struct arena *arena, struct run *run, struct sealed *sealed)
 {
@@ -123,8 +127,10 @@ static enum err take_waiting(struct claim *claim, int64_t id)
 	if (err != ERR_OK)
 		return err;
 	if (!found || !open_secrets(claim, &sealed, run.kind == RUN_SCHEDULE ? run.schedule_uuid : run.uuid, &run)) {
-		log_event(LOG_ERROR, "run_put_off", log_int("run", id), log_text("reason", "its definition is missing or its secrets do not open"));
-		return db_run(store->db, SQL_RUN_PUT_OFF, DB_ARGS(db_int(id), db_int(claim->request->now.us + PUT_OFF_US)));
+		log_event(LOG_ERROR, "run_put_off", log_int("run", id),
+			  log_text("reason", "its definition is missing or its secrets do not open"));
+		return db_run(store->db, SQL_RUN_PUT_OFF,
+			      DB_ARGS(db_int(id), db_int(claim->request->now.us + PUT_OFF_US)));
 	}
 	run.id = id;
 	run.lease = claim->lease;
@@ -132,7 +138,7 @@ static enum err take_waiting(struct claim *claim, int64_t id)
 	return db_run(store->db, SQL_RUN_LEASE, DB_ARGS(db_int(id), db_int(claim->lease)));
 }
 
-/* --- due schedules --------------------------------------------------------------------------------------------------------------------------- */
+/* --- due schedules --------------------------------------------------------------------------------------- */
 
 struct due {
 	int64_t schedule_id, definition_id;
@@ -155,7 +161,10 @@ static bool read_due(struct claim *claim, const struct db_cursor *at, struct due
 		.has_frequency = !db_is_null(at, 3),
 		.frequency = db_get_int(at, 3),
 		.definition_id = db_get_int(at, 9),
-		.run = { .kind = RUN_SCHEDULE, .lane = db_get_int(at, 10), .endpoint = db_get_str(at, 11, arena), .body = db_get_str(at, 12, arena) },
+		.run = { .kind = RUN_SCHEDULE,
+			 .lane = db_get_int(at, 10),
+			 .endpoint = db_get_str(at, 11, arena),
+			 .body = db_get_str(at, 12, arena) },
 		.sealed = { db_get_str(at, 13, arena), db_get_str(at, 14, arena) },
 	};
 	db_get_bytes(at, 2, due->uuid, sizeof due->uuid);
@@ -239,7 +248,8 @@ static void plan_due(struct claim *claim, const struct due *due, const struct ti
 static enum err put_off(struct claim *claim, int64_t schedule_id, const char *why)
 {
 	log_event(LOG_ERROR, "schedule_put_off", log_int("schedule_row", schedule_id), log_text("reason", why));
-	return db_run(claim->store->db, SQL_TIMER_PUT_OFF, DB_ARGS(db_int(schedule_id), db_int(claim->request->now.us + PUT_OFF_US)));
+	return db_run(claim->store->db, SQL_TIMER_PUT_OFF,
+		      DB_ARGS(db_int(schedule_id), db_int(claim->request->now.us + PUT_OFF_US)));
 }
 
 static enum err write_advance(struct store *store, int64_t schedule_id, const struct advance *advance)
@@ -248,7 +258,8 @@ static enum err write_advance(struct store *store, int64_t schedule_id, const st
 
 	if (advance->planned == 0)
 		return db_run(store->db, SQL_TIMER_SET_NEXT, DB_ARGS(id, next));
-	return db_run(store->db, SQL_TIMER_ADVANCE, DB_ARGS(id, next, db_int(advance->last_at.us), db_int(advance->runs), db_int(advance->planned)));
+	return db_run(store->db, SQL_TIMER_ADVANCE,
+		      DB_ARGS(id, next, db_int(advance->last_at.us), db_int(advance->runs), db_int(advance->planned)));
 }
 
 static enum err write_planned(struct claim *claim, const struct due *due, const struct advance *advance)
@@ -263,13 +274,17 @@ static enum err write_planned(struct claim *claim, const struct due *due, const 
 	if (err == ERR_OK && advance->skipped > 0) {
 		store->effects.skipped += advance->skipped;
 		err = db_run(store->db, SQL_SKIP_INSERT,
-			     DB_ARGS(db_int(due->schedule_id), db_int(advance->skipped_from.us), db_int(advance->skipped_to.us), db_int(advance->skipped),
+			     DB_ARGS(db_int(due->schedule_id), db_int(advance->skipped_from.us),
+				     db_int(advance->skipped_to.us), db_int(advance->skipped),
 				     db_int(claim->request->now.us)));
 	}
 	for (size_t i = advance->first; i < store->claimed_n && err == ERR_OK; i++) {
 		struct run *run = &store->claimed[i];
-		struct store_run_draft draft = { .uuid = run->uuid, .schedule_id = due->schedule_id, .definition_id = due->definition_id,
-						 .planned_at = run->planned_at, .lease = claim->lease };
+		struct store_run_draft draft = { .uuid = run->uuid,
+						 .schedule_id = due->schedule_id,
+						 .definition_id = due->definition_id,
+						 .planned_at = run->planned_at,
+						 .lease = claim->lease };
 
 		run->id = store->next_run_id;
 		err = store_run_insert(store, &draft, claim->request->now);
@@ -296,9 +311,10 @@ static enum err take_due(struct claim *claim, int64_t schedule_id)
 	return write_planned(claim, &due, &advance);
 }
 
-/* --- the verb --------------------------------------------------------------------------------------------------------------------------------- */
+/* --- the verb -------------------------------------------------------------------------------------------- */
 
-static enum err list_keys(struct store *store, enum statement statement, int64_t bound, uint32_t room, struct store_due_key *keys, uint32_t *n)
+static enum err list_keys(struct store *store, enum statement statement, int64_t bound, uint32_t room,
+			  struct store_due_key *keys, uint32_t *n)
 {
 	struct db_cursor row = db_query(store->db, statement, DB_ARGS(db_int(bound), db_int(room)));
 
@@ -320,7 +336,8 @@ static enum err take_of_lane(struct claim *claim, struct claim_batch *batch)
 {
 	struct store *store = claim->store;
 	uint32_t n, i = 0;
-	enum err err = list_keys(store, SQL_RUNS_PARKED, claim->request->lane, claim->request->room + 1, store->eligible, &n);
+	enum err err =
+		list_keys(store, SQL_RUNS_PARKED, claim->request->lane, claim->request->room + 1, store->eligible, &n);
 
 	for (; i < n && err == ERR_OK && has_room(claim); i++)
 		err = take_waiting(claim, store->eligible[i].id);
@@ -333,7 +350,8 @@ static enum err take_oldest(struct claim *claim, struct claim_batch *batch)
 	struct store *store = claim->store;
 	const struct store_claim *request = claim->request;
 	uint32_t eligible_n, due_n, e = 0, d = 0;
-	enum err err = list_keys(store, SQL_RUNS_ELIGIBLE, request->until.us, request->room + 1, store->eligible, &eligible_n);
+	enum err err =
+		list_keys(store, SQL_RUNS_ELIGIBLE, request->until.us, request->room + 1, store->eligible, &eligible_n);
 
 	if (err == ERR_OK)
 		err = list_keys(store, SQL_TIMERS_DUE, request->until.us, request->room + 1, store->due, &due_n);

@@ -6,8 +6,8 @@
  * row operations are waiting or 2 ms after the first job of the group, at once when no other job waits. Engine jobs
  * (claims, records) go before API jobs, API jobs before maintenance. When a commit fails, every job of the group is
  * answered with that error. A disk that fails (ERR_IO) ends the process with code 74 before anybody is answered: what
- * it has is known again only when the database is opened anew. After the commit and before the answers the delivery side gets the notice of what became
- * due or was revoked. */
+ * it has is known again only when the database is opened anew. After the commit and before the answers the delivery
+ * side gets the notice of what became due or was revoked. */
 #ifndef STORE_STORE_THREAD_H
 #define STORE_STORE_THREAD_H
 

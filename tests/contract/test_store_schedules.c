@@ -12,14 +12,22 @@ static void assert_next(struct schedule schedule, int64_t offset_us)
 	assert_int_equal(schedule.next_at.us - T0, offset_us);
 }
 
-/* --- records -------------------------------------------------------------------------------------------------------------------------- */
+/* --- records --------------------------------------------------------------------------------------------- */
 
 static void what_is_inserted_is_read(void **state)
 {
 	struct fixture *f = *state;
 	struct schedule_definition definition = {
-		.has_frequency = true, .frequency = 7, .cron = STR("*/5 * * * *"), .interval = STR("90 seconds"), .endpoint = STR("https://e.test/a?b"),
-		.payload = STR("{\"a\": 1e400}"), .auth_token = STR("tok"), .signing_secret = STR("whsec_x"), .enabled = true, .timezone = STR("Europe/Berlin"),
+		.has_frequency = true,
+		.frequency = 7,
+		.cron = STR("*/5 * * * *"),
+		.interval = STR("90 seconds"),
+		.endpoint = STR("https://e.test/a?b"),
+		.payload = STR("{\"a\": 1e400}"),
+		.auth_token = STR("tok"),
+		.signing_secret = STR("whsec_x"),
+		.enabled = true,
+		.timezone = STR("Europe/Berlin"),
 	};
 	struct schedule schedule = insert(f, &definition), found = get(f, &schedule);
 	struct schedule unknown = { .uuid = { 1 } };
@@ -125,8 +133,13 @@ static void lists_are_newest_first(void **state)
 		size_t n;
 		int64_t first;
 	} rows[] = {
-		{ { .limit = 10 }, 5, 5 }, { { .limit = 2 }, 2, 5 }, { { .limit = 2, .offset = 3 }, 2, 2 }, { { .limit = 2, .offset = 4 }, 1, 1 },
-		{ { .limit = 2, .offset = 5 }, 0, 0 }, { { .limit = 3, .before_id = 3 }, 2, 2 }, { { .limit = UINT64_MAX, .offset = UINT64_MAX }, 0, 0 },
+		{ { .limit = 10 }, 5, 5 },
+		{ { .limit = 2 }, 2, 5 },
+		{ { .limit = 2, .offset = 3 }, 2, 2 },
+		{ { .limit = 2, .offset = 4 }, 1, 1 },
+		{ { .limit = 2, .offset = 5 }, 0, 0 },
+		{ { .limit = 3, .before_id = 3 }, 2, 2 },
+		{ { .limit = UINT64_MAX, .offset = UINT64_MAX }, 0, 0 },
 	};
 
 	for (int i = 0; i < 5; i++)
@@ -146,7 +159,7 @@ static void lists_are_newest_first(void **state)
 
 	update(f, &last, SCHEDULE_ENABLED, &off);
 	assert_int_equal(count(f, STORE_SCHEDULES_ENABLED), 4);
-	delete(f, &last);
+	delete (f, &last);
 	assert_int_equal(count(f, STORE_SCHEDULES), 4);
 	assert_int_equal(count(f, STORE_SCHEDULES_ENABLED), 4);
 	assert_whole(f);
@@ -163,7 +176,8 @@ static bool file_holds(const char *path, const char *needle)
 	return n > 0 && memmem(bytes, (size_t)n, needle, strlen(needle)) != NULL;
 }
 
-/* Closing descriptors of a database that is open would drop SQLite's locks, so the files are read after the store is closed. */
+/* Closing descriptors of a database that is open would drop SQLite's locks, so the files are read after the store is
+ * closed. */
 static void secrets_are_sealed_on_disk(void **state)
 {
 	struct fixture *f = *state;
@@ -178,7 +192,8 @@ static void secrets_are_sealed_on_disk(void **state)
 	struct webhook hook;
 
 	begin(f);
-	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://h.test/"), 1, f->now, &f->arena, &hook));
+	assert_ok(store_webhook_insert(f->store, STR("schedule.added"), STR("http://h.test/"), 1, f->now, &f->arena,
+				       &hook));
 	commit(f);
 	insert(f, &definition);
 	f->now.us += 2 * SECOND;
@@ -196,13 +211,17 @@ static void secrets_are_sealed_on_disk(void **state)
 	assert_false(file_holds(f->path, "CANARY") || file_holds(wal, "CANARY"));
 }
 
-/* --- edits: when ------------------------------------------------------------------------------------------------------------------------ */
+/* --- edits: when ----------------------------------------------------------------------------------------- */
 
 static void edits_set_only_what_they_name(void **state)
 {
 	struct fixture *f = *state;
 	struct schedule_definition definition = definition_cron("0 * * * *");
-	struct schedule_definition changes = { .endpoint = STR("http://b.test/"), .payload = STR("null"), .cron = STR("5 * * * *"), .frequency = 3, .has_frequency = true };
+	struct schedule_definition changes = { .endpoint = STR("http://b.test/"),
+					       .payload = STR("null"),
+					       .cron = STR("5 * * * *"),
+					       .frequency = 3,
+					       .has_frequency = true };
 
 	definition.auth_token = STR("secret");
 	struct schedule schedule = insert(f, &definition);
@@ -224,7 +243,8 @@ static void edits_set_only_what_they_name(void **state)
 	struct schedule unknown = { .uuid = { 1 } };
 
 	begin(f);
-	assert_int_equal(store_schedule_update(f->store, unknown.uuid, 0, &changes, 0, f->now, &f->arena, &after), ERR_NOT_FOUND);
+	assert_int_equal(store_schedule_update(f->store, unknown.uuid, 0, &changes, 0, f->now, &f->arena, &after),
+			 ERR_NOT_FOUND);
 	assert_int_equal(store_schedule_delete(f->store, unknown.uuid, f->now), ERR_NOT_FOUND);
 	commit(f);
 }
@@ -232,7 +252,8 @@ static void edits_set_only_what_they_name(void **state)
 static void an_interval_is_anchored_anew_by_a_new_text_alone(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_interval("10 minutes"), changes = { .interval = STR("10 minutes") };
+	struct schedule_definition definition = definition_interval("10 minutes"),
+				   changes = { .interval = STR("10 minutes") };
 	struct schedule schedule = insert(f, &definition);
 
 	f->now.us += 7 * MINUTE;
@@ -246,7 +267,8 @@ static void an_interval_is_anchored_anew_by_a_new_text_alone(void **state)
 static void disabling_misses_nothing(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false }, on = { .enabled = true };
+	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false },
+				   on = { .enabled = true };
 	struct schedule schedule = insert(f, &definition);
 
 	assert_false(update(f, &schedule, SCHEDULE_ENABLED, &off).has_next);
@@ -262,7 +284,8 @@ static void disabling_misses_nothing(void **state)
 static void frequency_ends_a_schedule(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_interval("10 seconds"), more = { .has_frequency = true, .frequency = 3 }, none = { 0 };
+	struct schedule_definition definition = definition_interval("10 seconds"),
+				   more = { .has_frequency = true, .frequency = 3 }, none = { 0 };
 
 	definition.has_frequency = true;
 	definition.frequency = 2;
@@ -287,12 +310,13 @@ static void frequency_ends_a_schedule(void **state)
 	assert_whole(f);
 }
 
-/* --- one-shots ----------------------------------------------------------------------------------------------------------------------------- */
+/* --- one-shots ------------------------------------------------------------------------------------------- */
 
 static void a_one_shot_fires_once(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_once(T0 + HOUR), again = { .has_once = true, .once_at = { T0 + HOUR } }, none = { 0 };
+	struct schedule_definition definition = definition_once(T0 + HOUR),
+				   again = { .has_once = true, .once_at = { T0 + HOUR } }, none = { 0 };
 	struct schedule schedule = insert(f, &definition);
 
 	assert_next(schedule, HOUR);
@@ -304,7 +328,8 @@ static void a_one_shot_fires_once(void **state)
 	schedule = get(f, &schedule);
 	assert_false(schedule.has_next);
 	assert_false(schedule.definition.has_once);
-	/* A client that writes back what it read a moment ago does not fire it again, nor does one that writes the present null. */
+	/* A client that writes back what it read a moment ago does not fire it again, nor does one that writes the
+	 * present null. */
 	assert_false(update(f, &schedule, SCHEDULE_ONCE_AT, &again).has_next);
 	assert_false(update(f, &schedule, SCHEDULE_ONCE_AT, &none).has_next);
 	assert_true(record_delivered(f, &run));
@@ -317,7 +342,8 @@ static void a_one_shot_fires_once(void **state)
 static void a_past_one_shot_fires_at_once(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_once(T0 - 1000 * HOUR), again = { .has_once = true, .once_at = { T0 - 2000 * HOUR } };
+	struct schedule_definition definition = definition_once(T0 - 1000 * HOUR),
+				   again = { .has_once = true, .once_at = { T0 - 2000 * HOUR } };
 	struct schedule schedule = insert(f, &definition);
 	struct run run = claim_one(f);
 
@@ -348,7 +374,8 @@ static void a_one_shot_waits_while_disabled(void **state)
 static void beside_a_cron_an_instant_has_no_effect(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_cron("0 * * * *"), none = { 0 }, cron = definition_cron("30 * * * *");
+	struct schedule_definition definition = definition_cron("0 * * * *"), none = { 0 },
+				   cron = definition_cron("30 * * * *");
 
 	definition.has_once = true;
 	definition.once_at.us = T0 + MINUTE;
@@ -363,7 +390,7 @@ static void beside_a_cron_an_instant_has_no_effect(void **state)
 	assert_false(update(f, &schedule, SCHEDULE_CRON, &none).has_next);
 }
 
-/* --- edits: what was recorded and not yet sent (P13) ------------------------------------------------------------------------------------------- */
+/* --- edits: what was recorded and not yet sent (P13) ----------------------------------------------------- */
 
 /* The delivery side has not started it. */
 static bool give_back(struct fixture *f, const struct run *run)
@@ -374,11 +401,13 @@ static bool give_back(struct fixture *f, const struct run *run)
 	return record(f, release);
 }
 
-/* Only the delivery side knows that it is on the wire: it ends as if there had been no edit, and its retries keep the body. */
+/* Only the delivery side knows that it is on the wire: it ends as if there had been no edit, and its retries keep the
+ * body. */
 static void a_run_on_the_wire_outlives_an_edit(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_cron("0 * * * *"), changes = { .payload = STR("\"new\""), .enabled = false };
+	struct schedule_definition definition = definition_cron("0 * * * *"),
+				   changes = { .payload = STR("\"new\""), .enabled = false };
 	struct schedule schedule = insert(f, &definition);
 
 	f->now.us += HOUR;
@@ -401,7 +430,8 @@ static void a_run_on_the_wire_outlives_an_edit(void **state)
 static void what_was_asked_back_is_settled_at_the_next_start(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false }, changes = { .payload = STR("\"new\"") };
+	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false },
+				   changes = { .payload = STR("\"new\"") };
 	struct schedule cancelled = insert(f, &definition), redefined = insert(f, &definition);
 	int64_t recovered;
 
@@ -537,7 +567,7 @@ static void runs_off_the_new_timing_are_cancelled(void **state)
 		assert_int_equal(record_delivered(f, &batch.runs[0]), !rows[i].is_cancelled);
 		assert_int_equal(get(f, &schedule).triggered, !rows[i].is_cancelled);
 		batch_release(&batch);
-		delete(f, &schedule);
+		delete (f, &schedule);
 		assert_whole(f);
 	}
 }
@@ -545,7 +575,8 @@ static void runs_off_the_new_timing_are_cancelled(void **state)
 static void late_runs_are_cancelled_attempted_ones_kept(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_cron("0 * * * *"), changes = { .endpoint = STR("http://b.test/") };
+	struct schedule_definition definition = definition_cron("0 * * * *"),
+				   changes = { .endpoint = STR("http://b.test/") };
 	struct schedule schedule = insert(f, &definition);
 
 	f->now.us += HOUR;
@@ -570,7 +601,8 @@ static void late_runs_are_cancelled_attempted_ones_kept(void **state)
 static void an_edit_never_plans_an_instant_twice(void **state)
 {
 	struct fixture *f = *state;
-	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false }, on = { .enabled = true };
+	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false },
+				   on = { .enabled = true };
 	struct schedule schedule = insert(f, &definition);
 
 	f->now.us += HOUR - SECOND;
@@ -579,7 +611,8 @@ static void an_edit_never_plans_an_instant_twice(void **state)
 	batch_release(&batch);
 	update(f, &schedule, SCHEDULE_ENABLED, &off);
 	assert_next(update(f, &schedule, SCHEDULE_ENABLED, &on), 2 * HOUR);
-	assert_int_equal(fixture_script(f, "UPDATE timers SET before_at = last_at, last_at = last_at - 1"), ERR_CORRUPT);
+	assert_int_equal(fixture_script(f, "UPDATE timers SET before_at = last_at, last_at = last_at - 1"),
+			 ERR_CORRUPT);
 	assert_int_equal(fixture_script(f, "UPDATE timers SET before_at = last_at, last_at = last_at"), ERR_CORRUPT);
 	assert_int_equal(fixture_script(f, "UPDATE timers SET next_at = last_at"), ERR_CORRUPT);
 	assert_whole(f);
@@ -599,7 +632,7 @@ static void a_delete_cancels_retries_too(void **state)
 	assert_true(record_retry(f, &batch.runs[1], f->now.us + MINUTE));
 	batch_release(&batch);
 	assert_int_equal(count(f, STORE_RETRIES), 2);
-	delete(f, &schedule);
+	delete (f, &schedule);
 	assert_int_equal(count(f, STORE_RETRIES), 1);
 	f->now.us += 2 * MINUTE;
 	struct run run = claim_one(f);

@@ -349,11 +349,9 @@ static void answer_is_never_given(struct fixture *f, int number)
 
 	if (store_open_writer(&f->settings, &f->store, NULL) != ERR_OK)
 		_exit(EX_NOINPUT);
-	insertion.job = (struct store_job){ .class = STORE_JOB_API,
-					    .run = run_insertion,
-					    .answer_to = &answers,
-					    .rows = 3,
-					    .ctx = &insertion };
+	insertion.job = (struct store_job){
+		.class = STORE_JOB_API, .run = run_insertion, .answer_to = &answers, .rows = 3, .ctx = &insertion
+	};
 	mailbox_init(&answers, 10, NULL, NULL);
 	struct store_thread *thread = store_thread_start(f->store, NULL);
 
