@@ -169,7 +169,7 @@ static void a_secret_that_does_not_open_is_never_left_out(void **state)
 
 static void write_zone(struct fixture *f, const char *from, const char *name)
 {
-	char command[256];
+	char command[512];
 
 	snprintf(command, sizeof command, "cp /usr/share/zoneinfo/%s %s/zones/new && mv %s/zones/new %s/zones/%s", from,
 		 f->dir, f->dir, f->dir, name);
