@@ -2,12 +2,14 @@
 /* Builds a line, writes it with one write(2), and drops what repeats too fast.
  *
  * A line is at most PIPE_BUF long, so that lines of several threads never mix in a pipe; a text is cut, and a field
- * that does not fit is left out, but the line stays JSON. A log that cannot be written stops nothing. */
+ * that does not fit is left out, but the line stays JSON. A log that cannot be written stops nothing: a reader that does
+ * not read costs one short wait, and then its lines until it does. */
 #include "base/log.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,6 +29,7 @@ enum {
 	TEXT_BYTES_MAX = 1024,
 	NAME_BYTES_MAX = 40,
 	EVENTS_MAX = 64,
+	READER_PATIENCE_MS = 50, /* a reader on a busy machine catches up; a dead one must not cost more than once */
 };
 
 /* How often an event was logged in the second that is running. */
@@ -41,6 +44,11 @@ static struct {
 	pthread_mutex_t lock;
 	struct rate rates[EVENTS_MAX];
 } limiter = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static struct {
+	pthread_mutex_t lock;
+	bool is_stalled; /* the last line found no room */
+} output = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static _Atomic int level_min = LOG_INFO;
 
@@ -153,19 +161,38 @@ static bool try_field(struct buf *line, const struct log_field *field)
 	return false;
 }
 
-static void write_whole(struct str line)
+/* Stderr is shared with whoever started us, so it is not made non-blocking. A pipe that can be written takes PIPE_BUF
+ * bytes without waiting, pipe(7), as long as nobody writes between the question and the line: hence the lock. */
+static bool has_reader(void)
+{
+	struct pollfd stderr_fd = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	output.is_stalled = poll(&stderr_fd, 1, output.is_stalled ? 0 : READER_PATIENCE_MS) == 0;
+	return !output.is_stalled;
+}
+
+static bool write_whole(struct str line)
 {
 	while (line.n) {
 		ssize_t n = write(STDERR_FILENO, line.p, line.n);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0) {
-			metric_add(METRIC_LOG_DROPPED, 1);
-			return;
-		}
+		if (n <= 0)
+			return false;
 		line = str_slice(line, (size_t)n, line.n);
 	}
+	return true;
+}
+
+static void put_out(struct str line)
+{
+	pthread_mutex_lock(&output.lock);
+	bool is_written = has_reader() && write_whole(line);
+
+	pthread_mutex_unlock(&output.lock);
+	if (!is_written)
+		metric_add(METRIC_LOG_DROPPED, 1);
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t fields_n)
@@ -200,6 +227,6 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 	}
 	buf_add(&line, STR("}\n"));
 	assert(!line.failed);
-	write_whole(buf_str(&line));
+	put_out(buf_str(&line));
 	buf_release(&line);
 }

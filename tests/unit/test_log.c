@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -290,6 +291,40 @@ static void expect_closed_stderr_harmless(void **state)
 	assert_int_equal(metric_get(METRIC_LOG_DROPPED), dropped_before + 1);
 }
 
+/* More lines than a pipe holds and nobody reads: they are dropped and counted. Once there is room, lines come again. */
+static void expect_a_stuck_reader_harmless(void **state)
+{
+	static char text[1000], bytes[1 << 17];
+	int ends[2], kept = dup(STDERR_FILENO);
+	char event[16];
+
+	(void)state;
+	memset(text, 'x', sizeof text - 1);
+	assert_int_equal(pipe(ends), 0);
+	dup2(ends[1], STDERR_FILENO);
+	int64_t dropped = metric_get(METRIC_LOG_DROPPED);
+	struct boot began = clock_read().boot;
+
+	for (int i = 0; i < 400; i++) {
+		snprintf(event, sizeof event, "stuck_%d", i % 40);
+		log_event(LOG_INFO, event, log_text("text", text));
+	}
+	int64_t took_us = boot_since_us(clock_read().boot, began);
+	ssize_t n = read(ends[0], bytes, sizeof bytes);
+
+	log_event(LOG_INFO, "read_again", log_int("n", 1));
+	ssize_t last_n = read(ends[0], bytes, sizeof bytes);
+
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	close(ends[0]);
+	close(ends[1]);
+	assert_true(n >= 32768 && n < 100000);
+	assert_true(metric_get(METRIC_LOG_DROPPED) - dropped > 300);
+	assert_true(took_us < US_PER_SECOND);
+	assert_true(last_n > 0 && last_n < 200);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -301,6 +336,7 @@ int main(void)
 		cmocka_unit_test(expect_dropped_count_told),
 		cmocka_unit_test(expect_many_names),
 		cmocka_unit_test(expect_closed_stderr_harmless),
+		cmocka_unit_test(expect_a_stuck_reader_harmless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
