@@ -15,7 +15,7 @@
 #include "cli/control.h"
 #include "cli/options.h"
 
-enum { PASSWORD_BYTES_ADVISED = 12, PASSWORD_BYTES_MAX = 256, OPEN_TRIES = 20, OPEN_PAUSE_MS = 50 };
+enum { PASSWORD_BYTES_MIN = 12, PASSWORD_BYTES_MAX = 256, OPEN_TRIES = 20, OPEN_PAUSE_MS = 50 };
 
 enum option_index { OPTION_DATABASE, OPTION_KEY_FILE, OPTION_EMAIL, OPTION_ADMIN, OPTION_PASSWORD_FILE, OPTION_HELP, OPTIONS_N };
 
@@ -93,10 +93,9 @@ static enum err read_password(const struct option_set *set, struct arena *arena,
 
 	if (err)
 		return err;
-	if (password.n > PASSWORD_BYTES_MAX)
-		return error_set(error, ERR_INVALID, "the password has more than %d bytes; choose a shorter one", PASSWORD_BYTES_MAX);
-	if (password.n < PASSWORD_BYTES_ADVISED)
-		fprintf(stderr, "seed-scheduler: warning: the password has fewer than %d characters\n", PASSWORD_BYTES_ADVISED);
+	if (password.n < PASSWORD_BYTES_MIN || password.n > PASSWORD_BYTES_MAX)
+		return error_set(error, ERR_INVALID, "the password has %zu bytes; choose one of %d to %d", password.n, PASSWORD_BYTES_MIN,
+				 PASSWORD_BYTES_MAX);
 	*hash = password_hash(arena, password);
 	return ERR_OK;
 }
