@@ -151,7 +151,8 @@ def test_response_headers_on_every_answer(api, nobody):
     answers = [made, api.get("/api/v1/"), api.get("/api/v1/user/"), api.get(hook), nobody.get("/api/v1/"),
                api.get("/api/v1/user/token/"), api.put("/api/v1/"), api.get("/api/v1/group/77/"),
                api.get("/api/v1/", headers=[("Accept", "text/plain")]), api.get("/api/v1/?format=xml"),
-               api.post("/api/v1/webhook/", {}), api.post("/api/v1/webhook/", body=b"{", content_type="application/json"),
+               api.post("/api/v1/webhook/", {}),
+               api.post("/api/v1/webhook/", body=b"{", content_type="application/json"),
                api.post("/api/v1/webhook/", body=b"{", content_type="x/y"), api.get("/api/health/"),
                api.get("/api/metrics/"), api.post("/api/metrics/"), api.get("/api/v1/failed-tasks/"),
                api.post("/api/v1/failed-tasks/"), api.request("OPTIONS", "/api/v1/"), api.delete(hook)]
@@ -183,7 +184,8 @@ def test_the_root_lists_the_resources_in_order(api):
     assert b'": ' not in answer.body and b", " not in answer.body
 
 
-@pytest.mark.parametrize("host", ["example.org", "example.org:80", "scheduler.example.org:8443", "127.0.0.1", "[::1]:8000"])
+@pytest.mark.parametrize("host", ["example.org", "example.org:80", "scheduler.example.org:8443", "127.0.0.1",
+                                  "[::1]:8000"])
 def test_hyperlinks_use_the_host_header_as_sent(api, host):
     links = api.get("/api/v1/", host=host, headers=[("X-Forwarded-Host", "evil.example")]).json()
     assert links["user"] == f"http://{host}/api/v1/user/"

@@ -145,11 +145,15 @@ def test_the_alias_of_the_document(api):
     (None, [NULL]), ("", [BLANK]), ("   \t", [BLANK]), (True, [NOT_STRING]), (False, [NOT_STRING]), ([], [NOT_STRING]),
     ({}, [NOT_STRING]), (["x"], [NOT_STRING]), (5, [BAD_URL]), (1.5, [BAD_URL]), ("a\0", "Null characters"),
 ] + [(text, [BAD_URL]) for text in [
-    "x", "example.org", "//example.org/", "http://", "http:///x", "http://:80/", "ftp://example.org/", "file:///etc/passwd",
-    "gopher://example.org/", "http+unix://x/", "data:text/plain,x", "http://user:pw@example.org/", "http://user@example.org/",
-    "http://a b/", "http://example.org/a b", "http://example.org/\u0001", "http://example.org/\u007f", "http://exa\nmple.org/",
+    "x", "example.org", "//example.org/", "http://", "http:///x", "http://:80/", "ftp://example.org/",
+    "file:///etc/passwd",
+    "gopher://example.org/", "http+unix://x/", "data:text/plain,x", "http://user:pw@example.org/",
+    "http://user@example.org/",
+    "http://a b/", "http://example.org/a b", "http://example.org/\u0001", "http://example.org/\u007f",
+    "http://exa\nmple.org/",
     "http://example.org:0/", "http://example.org:65536/", "http://example.org:x/", "http://good.com\\@127.0.0.1/",
-    "http://127.0.0.1%2f@x/", "http://256.1.1.1/", "http://1.2.3.4.5/", "javascript:alert(1)", "http://[::1", "http://[zz]/",
+    "http://127.0.0.1%2f@x/", "http://256.1.1.1/", "http://1.2.3.4.5/", "javascript:alert(1)", "http://[::1",
+    "http://[zz]/",
     "http://\uff11\uff12\uff17.0.0.1/", "http://example\u3002org/", "http:example.org", "http:/example.org",
 ]])
 def test_endpoints_that_are_refused(api, made, value, messages):
@@ -158,8 +162,10 @@ def test_endpoints_that_are_refused(api, made, value, messages):
 
 @pytest.mark.parametrize("text", [
     "http://example.org", "HTTP://example.org/", "https://example.org./", "http://example.org:8080/a/b?c=d&e=%20#f",
-    "https://xn--bcher-kva.example/", "https://93.184.216.34/", "http://[2001:4860:4860::8888]/", "http://example.org:80",
-    "http://example.org/" + "x" * (2048 - 19), "http://a.b-c.example.org:65535/~x;y,z!$'()*", "  http://example.org/trim  ",
+    "https://xn--bcher-kva.example/", "https://93.184.216.34/", "http://[2001:4860:4860::8888]/",
+    "http://example.org:80",
+    "http://example.org/" + "x" * (2048 - 19), "http://a.b-c.example.org:65535/~x;y,z!$'()*",
+    "  http://example.org/trim  ",
 ])
 def test_endpoints_that_are_accepted(api, text):
     assert api.create(endpoint=text, enabled=False)["endpoint"] == text.strip()
@@ -170,8 +176,10 @@ def test_an_endpoint_may_have_2048_characters_and_no_more(api, made):
 
 
 @pytest.mark.parametrize("text", [
-    "http://10.0.0.1/", "http://192.168.1.1/", "http://172.16.0.1/", "http://169.254.169.254/latest/", "http://0.0.0.0/",
-    "http://100.64.0.1/", "http://224.0.0.1/", "http://[fd00:ec2::254]/", "http://[fe80::1]/", "http://[::ffff:10.0.0.1]/",
+    "http://10.0.0.1/", "http://192.168.1.1/", "http://172.16.0.1/", "http://169.254.169.254/latest/",
+    "http://0.0.0.0/",
+    "http://100.64.0.1/", "http://224.0.0.1/", "http://[fd00:ec2::254]/", "http://[fe80::1]/",
+    "http://[::ffff:10.0.0.1]/",
     "http://[64:ff9b::7f00:1]/", "http://[2002:0a00:1::]/", "http://192.0.2.1/", "http://255.255.255.255/",
     "http://[::]/", "http://2852039166/", "http://0x0a000001/", "http://012.0.0.1/", "http://10.1/",
 ])
@@ -224,11 +232,13 @@ def test_frequencies_that_are_accepted(api, text, value):
 
 
 @pytest.mark.parametrize("value,messages", [
-    (True, [BAD_INT]), (False, [BAD_INT]), ("", [BAD_INT]), (" ", [BAD_INT]), (1.5, [BAD_INT]), ("x", [BAD_INT]), ([], [BAD_INT]),
+    (True, [BAD_INT]), (False, [BAD_INT]), ("", [BAD_INT]), (" ", [BAD_INT]), (1.5, [BAD_INT]), ("x", [BAD_INT]),
+    ([], [BAD_INT]),
     ({}, [BAD_INT]), ("5.5", [BAD_INT]), ("1 2", [BAD_INT]), ("0x5", [BAD_INT]),
     (2147483648, ["Ensure this value is less than or equal to 2147483647."]),
     (10 ** 30, ["Ensure this value is less than or equal to 2147483647."]),
-    ("9" * 1001, ["String value too large."]), (0, None), (-1, None), ("0", None), (-2147483648, None), (-2147483649, None),
+    ("9" * 1001, ["String value too large."]), (0, None), (-1, None), ("0", None), (-2147483648, None),
+    (-2147483649, None),
 ])
 def test_frequencies_that_are_refused(api, made, value, messages):
     refused(api, made, "frequency", value, messages)
@@ -244,7 +254,8 @@ def test_enabled_that_is_accepted(api, value, meaning):
 
 
 @pytest.mark.parametrize("value,messages", [(None, [NULL])] + [
-    (value, [BAD_BOOL]) for value in ["tRuE", 2, -1, "", "true ", " true", "Yes", "No", "oN", "null", [], {}, 1.5, "2"]])
+    (value, [BAD_BOOL]) for value in ["tRuE", 2, -1, "", "true ", " true", "Yes", "No", "oN", "null", [], {}, 1.5,
+                                      "2"]])
 def test_enabled_that_is_refused(api, made, value, messages):
     refused_alone(api, made, "enabled", value, messages)
 
@@ -259,7 +270,8 @@ def refused_alone(api, made, field, value, messages):
 @pytest.mark.parametrize("text,shown", [
     ("2999-01-02T03:04:05Z", "2999-01-02T03:04:05Z"), ("2999-1-2T3:4", "2999-01-02T03:04:00Z"),
     ("2999-01-02 03:04:05", "2999-01-02T03:04:05Z"), ("2999-01-02T03:04:05.5Z", "2999-01-02T03:04:05.500000Z"),
-    ("2999-01-02T03:04:05.123456789012Z", "2999-01-02T03:04:05.123456Z"), ("2999-01-02T03:04:05.000Z", "2999-01-02T03:04:05Z"),
+    ("2999-01-02T03:04:05.123456789012Z", "2999-01-02T03:04:05.123456Z"),
+    ("2999-01-02T03:04:05.000Z", "2999-01-02T03:04:05Z"),
     ("2999-01-02T03:04:05.0000009Z", "2999-01-02T03:04:05Z"), ("2999-01-02T03:04:05+02:00", "2999-01-02T01:04:05Z"),
     ("2999-01-02T03:04:05+0230", "2999-01-02T00:34:05Z"), ("2999-01-02T03:04:05-03", "2999-01-02T06:04:05Z"),
     ("2999-01-02T03:04+23:59", "2999-01-01T03:05:00Z"), ("2999-12-31T23:59:59-01:00", "3000-01-01T00:59:59Z"),
@@ -274,7 +286,8 @@ def test_a_one_shot_shows_its_instant_in_utc(api, text, shown):
 
 @pytest.mark.parametrize("value", [
     "", "2999-01-02", "x", 5, 1.5, True, [], {}, "2999-01-02T24:00:00Z", "2999-01-02T03:04:60Z", "2999-01-02t03:04:05Z",
-    "2999-01-02T03:04:05z", " 2999-01-02T03:04:05Z", "2999-01-02T03:04:05Z ", "2999-01-02T03:04:05.Z", "2999-13-02T03:04:05Z",
+    "2999-01-02T03:04:05z", " 2999-01-02T03:04:05Z", "2999-01-02T03:04:05Z ", "2999-01-02T03:04:05.Z",
+    "2999-13-02T03:04:05Z",
     "2999-02-30T03:04:05Z", "2999-01-02T03:04:05+24:00", "2999-01-02T03:04:05.1234567890123Z", "2999-01-02  03:04:05Z",
     "99-01-02T03:04:05Z", "2999/01/02T03:04:05Z", "2999-01-02T03", "12999-01-02T03:04:05Z", "2999-01-02T03:60:05Z",
     "2999-01-02T03:04:05+1:00", "2999-01-02T03:04:05 Z", "2997-02-29T00:00:00Z", "2999-00-01T00:00:00Z",
@@ -301,7 +314,8 @@ def test_a_disabled_one_shot_has_no_next_run_until_enabled(api):
 @pytest.mark.parametrize("payload", [
     {}, [], None, True, False, 0, -1, 1.5, "", "text", '{"looks": "like JSON"}', "5", "null", [[], {}, [None]],
     2 ** 64 + 1, -(2 ** 63) - 1, 10 ** 40, {"a": {"b": [1, "é", "\U0001f600", "\u2028", "\\", '"', "/", "\x7f"]}},
-    {"": 1, " ": 2, "\n\t\r\b\f": "\n\t\r\b\f"}, [1.25, -0.5, 1e300, 1e-7, 123456789.125], "x" * 10_000, list(range(500)),
+    {"": 1, " ": 2, "\n\t\r\b\f": "\n\t\r\b\f"}, [1.25, -0.5, 1e300, 1e-7, 123456789.125], "x" * 10_000,
+    list(range(500)),
 ])
 def test_payloads_round_trip(api, payload):
     made = api.create(**off(payload=payload))
@@ -399,7 +413,8 @@ def test_cron_and_interval_together_tell_the_earlier(api):
     assert api.patch(url, {"cron_definition": ""}).json()["next_send_at"] is None
 
 
-@pytest.mark.parametrize("value", ["Mars/Base", "utc+1", "../../etc/passwd", "/etc/localtime", "Europe/Berlin ", "", 5, True, [],
+@pytest.mark.parametrize("value", ["Mars/Base", "utc+1", "../../etc/passwd", "/etc/localtime", "Europe/Berlin ", "", 5,
+                                   True, [],
                                    "posixrules\0", "a" * 300])
 def test_timezones_that_are_refused(api, made, value):
     answer = api.post(PATH, off(timezone=value))
@@ -409,7 +424,8 @@ def test_timezones_that_are_refused(api, made, value):
     assert answer.status == 400 and list(answer.json()) == ["timezone"], answer
 
 
-@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Africa/Johannesburg", "Etc/GMT+5"])
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Africa/Johannesburg",
+                                  "Etc/GMT+5"])
 def test_timezones_that_are_accepted(api, name):
     assert api.create(**off(timezone=name))["timezone"] == name
 
@@ -425,15 +441,18 @@ def period_error(value):
     return f"{value} is not a valid period. Accepted: days, hours, minutes, seconds, microseconds)"
 
 
-@pytest.mark.parametrize("text", ["1 seconds", "5 minutes", "1 hours", "30 days", "1000000 microseconds", "1 minute", "1 second",
-                                  "1 hour", "1 day", "+5 minutes", "007 days", "1_0 seconds", "\u0663 minutes", "5  minutes",
+@pytest.mark.parametrize("text", ["1 seconds", "5 minutes", "1 hours", "30 days", "1000000 microseconds", "1 minute",
+                                  "1 second",
+                                  "1 hour", "1 day", "+5 minutes", "007 days", "1_0 seconds", "\u0663 minutes",
+                                  "5  minutes",
                                   "5\tminutes", " 5 minutes ", "1500000 microseconds"])
 def test_intervals_that_are_accepted(api, text):
     assert api.create(**off(interval_definition=text))["interval_definition"] == text.strip()
 
 
 @pytest.mark.parametrize("value,messages", [
-    (text, [interval_error(text)]) for text in ["5", "minutes", "5 minutes ago", "five minutes", "1.5 hours", "1__0 seconds",
+    (text, [interval_error(text)]) for text in ["5", "minutes", "5 minutes ago", "five minutes", "1.5 hours",
+                                                "1__0 seconds",
                                                 "_1 seconds", "x weeks", "5minutes", "- 5 minutes", "0x5 minutes"]
 ] + [(text, [period_error(text)]) for text in ["1 Minutes", "1 weeks", "5 MINUTES", "1 m", "1 minutess", "1 years"]] + [
     (text, None) for text in ["0 seconds", "-5 minutes", "1 microseconds", "999999 microseconds", "-1 days", "0 days"]

@@ -61,12 +61,14 @@ def test_a_user_from_the_command_line(service):
     with Asking(service) as api:
         assert api.get("/api/v1/", auth=f"Token {token}").json() == {"detail": "User inactive or deleted."}
     service.cli("user", "enable", "ann", check=True)
-    service.cli("user", "passwd", "ann", "--password-file", password_file(service, "new", OTHER_PASSWORD + "\n"), check=True)
+    service.cli("user", "passwd", "ann", "--password-file", password_file(service, "new", OTHER_PASSWORD + "\n"),
+                check=True)
     with Asking(service) as api:
         assert api.get("/api/v1/", auth=f"Token {token}").status == 200
         assert api.post(LOGIN, {"username": "ann", "password": PASSWORD}, auth=None).status == 400
         assert api.post(LOGIN, {"username": "ann", "password": OTHER_PASSWORD}, auth=None).status == 200
-        made = api.post("/api/v1/schedule/", {"endpoint": "http://example.org/", "enabled": False}, auth=f"Token {token}").json()
+        made = api.post("/api/v1/schedule/", {"endpoint": "http://example.org/", "enabled": False},
+                        auth=f"Token {token}").json()
     service.cli("user", "delete", "ann", check=True)
     assert not re.search(r"\bann\b", service.cli("user", "list", check=True).stdout)
     with Asking(service) as api:
@@ -77,9 +79,11 @@ def test_a_user_from_the_command_line(service):
 
 def test_mistakes_about_users(service):
     service.create_user("dup")
-    for arguments in (("user", "create", "dup", "--email", "d@example.org"), ("user", "disable", "ghost"), ("user", "enable", "ghost"),
+    for arguments in (("user", "create", "dup", "--email", "d@example.org"), ("user", "disable", "ghost"),
+                      ("user", "enable", "ghost"),
                       ("user", "delete", "ghost"), ("token", "create", "ghost"), ("group", "add", "ghosts", "dup"),
-                      ("user", "create", "weak", "--email", "w@example.org", "--password-file", password_file(service, "weak", "short")),
+                      ("user", "create", "weak", "--email", "w@example.org", "--password-file",
+                       password_file(service, "weak", "short")),
                       ("user", "create", "lost", "--email", "l@example.org", "--password-file", "/no/such/file"),
                       ("token", "revoke", "999999")):
         result = service.cli(*arguments)
@@ -109,7 +113,7 @@ def test_tokens(service):
     second = service.create_token("tess")
     after = service.cli("token", "list", "tess", check=True).stdout
     assert first != second and first not in after and second not in after
-    known = set(re.findall(r"\d+", before))
+    known = {line.split()[0] for line in before.splitlines() if line.strip()}
     fresh = [line for line in after.splitlines() if line not in before.splitlines()]
     assert len(fresh) == 1, (before, after)
     identity = fresh[0].split()[0]
@@ -128,29 +132,34 @@ def test_check(service):
 
 
 def instants(text):
-    return [microseconds(found) for found in re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", text)]
+    form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
+    return [microseconds(found) for found in re.findall(form, text)]
 
 
 @pytest.mark.parametrize("cron,zone,start,expected", [
     # A gap: the first valid instant after it. An overlap: once. (P9)
-    ("30 2 * * *", "Europe/Berlin", "2027-03-27T00:00:00Z", ["2027-03-27T01:30:00Z", "2027-03-28T01:00:00Z", "2027-03-29T00:30:00Z"]),
-    ("30 2 * * *", "Europe/Berlin", "2027-10-30T00:00:00Z", ["2027-10-30T00:30:00Z", "2027-10-31T00:30:00Z", "2027-11-01T01:30:00Z"]),
-    ("30 * * * *", "Europe/Berlin", "2027-10-31T00:00:00Z", ["2027-10-31T00:30:00Z", "2027-10-31T01:30:00Z", "2027-10-31T02:30:00Z"]),
-    ("0 0 29 2 *", "UTC", "2096-03-01T00:00:00Z", ["2104-02-29T00:00:00Z"]),
-    ("0 0 13 * 5", "UTC", "2027-08-01T00:00:00Z", ["2027-08-06T00:00:00Z", "2027-08-13T00:00:00Z", "2027-08-20T00:00:00Z"]),
-    ("15,45 0 1 1 * * 2030", "UTC", "2027-01-01T00:00:00Z", ["2030-01-01T01:00:15Z", "2030-01-01T01:00:45Z", "2030-01-02T01:00:15Z"]),
+    ("30 2 * * *", "Europe/Berlin", "2027-03-27T00:00:00Z",
+     ["2027-03-27T01:30:00Z", "2027-03-28T01:00:00Z", "2027-03-29T00:30:00Z"]),
+    ("30 2 * * *", "Europe/Berlin", "2027-10-30T00:00:00Z",
+     ["2027-10-30T00:30:00Z", "2027-10-31T00:30:00Z", "2027-11-01T01:30:00Z"]),
+    ("30 * * * *", "Europe/Berlin", "2027-10-31T00:00:00Z",
+     ["2027-10-31T00:30:00Z", "2027-10-31T01:30:00Z", "2027-10-31T02:30:00Z"]),
+    ("0 0 29 2 *", "UTC", "2027-03-01T00:00:00Z", ["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"]),
+    ("0 0 13 * 5", "UTC", "2027-08-01T00:00:00Z",
+     ["2027-08-06T00:00:00Z", "2027-08-13T00:00:00Z", "2027-08-20T00:00:00Z"]),
+    ("15,45 0 1 1 * * 2030", "UTC", "2027-01-01T00:00:00Z",
+     ["2030-01-01T01:00:15Z", "2030-01-01T01:00:45Z", "2030-02-01T01:00:15Z"]),
     ("0 0 L * *", "UTC", "2027-02-01T00:00:00Z", ["2027-02-28T00:00:00Z", "2027-03-31T00:00:00Z"]),
     ("0 0 * * fri#2", "UTC", "2027-08-01T00:00:00Z", ["2027-08-13T00:00:00Z", "2027-09-10T00:00:00Z"]),
     ("0 12 LW * *", "UTC", "2027-07-01T00:00:00Z", ["2027-07-30T12:00:00Z", "2027-08-31T12:00:00Z"]),
     ("0 12 15W * *", "UTC", "2027-08-01T00:00:00Z", ["2027-08-16T12:00:00Z", "2027-09-15T12:00:00Z"]),
-    ("0 0 * * fri-mon", "UTC", "2027-08-03T00:00:00Z", ["2027-08-06T00:00:00Z", "2027-08-07T00:00:00Z", "2027-08-08T00:00:00Z",
+    ("0 0 * * fri-mon", "UTC", "2027-08-03T00:00:00Z",
+     ["2027-08-06T00:00:00Z", "2027-08-07T00:00:00Z", "2027-08-08T00:00:00Z",
                                                         "2027-08-09T00:00:00Z", "2027-08-13T00:00:00Z"]),
 ])
 def test_next(cron, zone, start, expected):
     command = [BINARY, "next", cron, "--timezone", zone, "--from", start, "-n", str(len(expected))]
     result = subprocess.run(command, capture_output=True, text=True, timeout=30)
-    if expected == ["2104-02-29T00:00:00Z"] and result.returncode != 0:
-        return      # years end at 2099
     assert result.returncode == 0, result
     found = []
     for line in result.stdout.splitlines():
@@ -165,7 +174,8 @@ def test_next_refuses(arguments):
     assert result.returncode in (1, 2) and result.stderr.strip() and not result.stdout.strip(), result
 
 
-@pytest.mark.parametrize("arguments", [("user",), ("user", "explode", "x"), ("user", "create"), ("token",), ("group", "create"),
+@pytest.mark.parametrize("arguments", [("user",), ("user", "explode", "x"), ("user", "create"), ("token",),
+                                       ("group", "create"),
                                        ("user", "create", "x", "--nonsense"), ("check", "extra")])
 def test_usage_mistakes(tmp_path, arguments):
     with Service(directory=tmp_path) as service:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kill -9 loop of crash.py: a short one always, a long one where minutes may be spent; and its oracle, tried on lies."""
+"""The kill -9 loop of crash.py: a short one always, a long one among the slow tests; and its oracle, tried on lies."""
 import os
 import random
 
@@ -61,7 +61,8 @@ def test_the_oracle_sees_what_is_missing():
     assert len(problems) == 2
     made = {"id": "s", "next_send_at": "2026-01-01T00:00:00Z"}
     second, third = "2026-01-01T00:00:01.000000Z", "2026-01-01T00:00:02.000000Z"
-    for requests, count, wrong in (([arrival(0), arrival(0, planned=second)], 2, 0), ([arrival(0), arrival(0, planned=third)], 2, 1),
+    for requests, count, wrong in (([arrival(0), arrival(0, planned=second)], 2, 0),
+                                   ([arrival(0), arrival(0, planned=third)], 2, 1),
                                    ([arrival(0)], 2, 1), ([arrival(0, planned=second)], 1, 1)):
         problems = []
         crash.check_intervals([(made, {"triggered": count})], requests, problems)

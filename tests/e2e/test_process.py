@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The process: crash and restart, draining, one holder per database, refusals at start, egress, logs, metrics, secrets."""
+"""The process: crash, restart, draining, one holder per database, refusals at start, egress, logs, metrics, secrets."""
 import json
 import re
 import shutil
@@ -102,7 +102,7 @@ def test_sigterm_drains_the_attempt_in_flight_and_records_it(receiver):
         process.wait_line(lambda entry: entry.get("event") in ("stopping", "draining", "drain", "shutdown", "stop"), 10)
         assert process.child.poll() is None
         event.set()
-        service.stop()
+        assert service.ended(45) == 0
         api.close()
         service.start()
         api = service.api(service.token)
@@ -118,7 +118,7 @@ def test_sigterm_drains_the_attempt_in_flight_and_records_it(receiver):
 def test_sigint_stops_too():
     with started() as service:
         service.process.child.send_signal(signal.SIGINT)
-        assert service._ended(30) == 0
+        assert service.ended(30) == 0
 
 
 def test_missed_while_down_runs_in_full_up_to_a_minute(receiver):
@@ -162,7 +162,8 @@ def test_a_corrupt_database_is_refused():
         whole = service.database_path.read_bytes()
         for name in ("scheduler.db-wal", "scheduler.db-shm"):
             (service.directory / name).unlink(missing_ok=True)
-        for damage in (b"this is no database at all\n" * 400, whole[:100] + b"\xff" * (len(whole) - 100), whole[:len(whole) // 2 - 7]):
+        rubbish, overwritten = b"this is no database at all\n" * 400, whole[:100] + b"\xff" * (len(whole) - 100)
+        for damage in (rubbish, overwritten, whole[:len(whole) // 2 - 7]):
             service.database_path.write_bytes(damage)
             refused(service, service.command(), r"database|malformed|corrupt")
             assert service.database_path.read_bytes()[:26] == damage[:26]      # not overwritten by a fresh one
@@ -176,15 +177,17 @@ def test_unknown_options_and_schemes_are_named():
         refused(service, service.command("--egress-allow", "not-a-network"), r"not-a-network")
         refused(service, service.command("--auth-failures-per-minute", "many"), r"many|auth-failures-per-minute")
         refused(service, [BINARY, "serve", "--listen", "nonsense", "--database", service.database], r"listen|nonsense")
-        refused(service, [BINARY, "serve", "--listen", "127.0.0.1:99999", "--database", service.database], r"listen|99999")
-        refused(service, [BINARY, "serve", "--listen", "127.0.0.1:0", "--database", "sqlite:/no/such/place/x.db"], r"/no/such/place")
+        refused(service, [BINARY, "serve", "--listen", "127.0.0.1:99999", "--database", service.database],
+                r"listen|99999")
+        refused(service, [BINARY, "serve", "--listen", "127.0.0.1:0", "--database", "sqlite:/dev/null/x.db"],
+                r"/dev/null")
 
 
 def test_unknown_variables_and_placeholder_secrets_are_refused():
     for name, value in (("SCHEDULER_NONSENSE", "1"), ("HOOK_AUTH_TOKEN", "REPLACEME"), ("SCHEDULER_INTERVAL_MIN", "-1"),
                         ("DEFAULT_REQUEST_TIMEOUT", "soon")):
         with Service(env={name: value}) as service:
-            refused(service, service.command(), name)
+            refused(service, service.command(), f"{name}|--{name[10:].lower().replace('_', '-')}")
 
 
 def test_help_and_version():
@@ -262,7 +265,8 @@ def test_metrics_probes_and_logs(receiver):
         assert samples and all(re.match(r"[a-zA-Z_:][a-zA-Z0-9_:]*(\{.*\})? \S+\Z", line) for line in samples)
         assert made["id"] not in text and "127.0.0.1" not in text
         assert service.api().get("/metrics").status in (401, 404)     # not for everybody on the API's listener
-        line = service.process.wait_line(lambda entry: entry.get("schedule_id") == made["id"] and entry.get("run_id"), 10)
+        line = service.process.wait_line(lambda entry: entry.get("schedule_id") == made["id"] and entry.get("run_id"),
+                                         10)
         assert line["run_id"] == receiver.seen("/fails")[0].run_id
         service.stop()
         for line in service.log_text().splitlines():
@@ -291,26 +295,30 @@ def test_secrets_appear_nowhere(receiver):
     canaries = {name: f"canary-{name}-7f3a91" for name in
                 ("authtoken", "password", "hooktoken", "query", "payload", "metricspassword", "answer", "basic")}
     hidden_in_files = [canaries[name] for name in ("authtoken", "password", "hooktoken", "metricspassword", "basic")]
-    environment = {"HOOK_AUTH_TOKEN": canaries["hooktoken"], "METRICS_URL": receiver.url("/push"), "METRICS_AUTH_USER": "m",
+    environment = {"HOOK_AUTH_TOKEN": canaries["hooktoken"], "METRICS_URL": receiver.url("/push"),
+                   "METRICS_AUTH_USER": "m",
                    "METRICS_AUTH_PASSWORD": canaries["metricspassword"]}
     with Service(metrics=True, env=environment) as service:
         token = service.create_user("admin", admin=True, password=canaries["password"])
         service.start()
         api = service.api(token)
-        login = api.post("/api/token-auth/", {"username": "admin", "password": canaries["password"]}, auth=None).json()["token"]
+        login = api.post("/api/token-auth/", {"username": "admin", "password": canaries["password"]},
+                         auth=None).json()["token"]
         minted = api.post("/api/v1/user/token/", {"email": "c@example.org"}).json()["token"]
         api.post("/api/token-auth/", {"username": "admin", "password": canaries["basic"]}, auth=None)
         api.post("/api/v1/webhook/", {"event": "schedule.added", "target": receiver.url("/hook")})
         receiver.script("/fail", answers.status(410, canaries["answer"].encode()))
         receiver.script("/retry", answers.status(500, canaries["answer"].encode()))
         for path in ("/fail", "/retry", "/fine"):
-            api.create(endpoint=receiver.url(f"{path}?key={canaries['query']}"), next_send_at=PAST, auth_token=canaries["authtoken"],
+            api.create(endpoint=receiver.url(f"{path}?key={canaries['query']}"), next_send_at=PAST,
+                       auth_token=canaries["authtoken"],
                        payload={"secret": canaries["payload"]})
         receiver.wait_for(3, "/hook", timeout=10)
         receiver.wait_for(1, "/fine", timeout=10)
         assert receiver.wait_for(1, "/retry", timeout=10)[0].header("Authorization") == f"Token {canaries['authtoken']}"
         until(lambda: api.get("/api/v1/failed-tasks/").json()["count"] == 1, what="the failed task")
-        shown = b"".join(api.get(path).body for path in (PATH, "/api/v1/user/", "/api/v1/webhook/", "/api/v1/failed-tasks/",
+        shown = b"".join(api.get(path).body for path in (PATH, "/api/v1/user/", "/api/v1/webhook/",
+                                                         "/api/v1/failed-tasks/",
                                                           "/api/health/", "/api/metrics/"))
         shown += service.metrics_api().get("/metrics").body
         command_line = open(f"/proc/{service.pid}/cmdline", "rb").read()
@@ -334,7 +342,8 @@ def test_the_calls_of_the_seed_services_client(receiver):
     with started() as service:
         base = f"http://{service.address[0]}:{service.address[1]}/api/v1"
         api = service.api()
-        headers = [("User-Agent", "demands/5.0.0"), ("Accept", "application/json"), ("Accept-Encoding", "gzip, deflate"),
+        headers = [("User-Agent", "demands/5.0.0"), ("Accept", "application/json"),
+                   ("Accept-Encoding", "gzip, deflate"),
                    ("Connection", "keep-alive")]
 
         def call(method, path, data=..., query=""):
@@ -346,7 +355,8 @@ def test_the_calls_of_the_seed_services_client(receiver):
         receiver.script("/resource", answers.status(410), answers.status(200))
         ids = []
         for number in range(5):
-            answer = call("POST", "/schedule/", {"frequency": None, "cron_definition": f"{number} 3 * * *", "interval_definition": None,
+            answer = call("POST", "/schedule/",
+                          {"frequency": None, "cron_definition": f"{number} 3 * * *", "interval_definition": None,
                                                  "endpoint": receiver.url("/resource"), "payload": {"number": number}})
             assert answer.status == 201
             ids.append(answer.json()["id"])

@@ -178,7 +178,8 @@ class Service:
     def _complaints(self):
         return [line for line in self.process.lines if any(word in line for word in SANITIZER_WORDS)]
 
-    def _ended(self, timeout):
+    def ended(self, timeout):
+        """Waits for an end that somebody else asked for, and returns the exit code."""
         process = self.process
         code = process.finish(timeout)
         complaints = self._complaints()
@@ -191,10 +192,10 @@ class Service:
         self.process.child.send_signal(signal.SIGTERM)
         tail = self.process.lines
         try:
-            code = self._ended(timeout)
+            code = self.ended(timeout)
         except subprocess.TimeoutExpired:
             self.process.child.kill()
-            self._ended(10)
+            self.ended(10)
             raise AssertionError(f"SIGTERM did not end the service within {timeout} s:\n" + "\n".join(tail[-20:]))
         assert code == 0, f"exit code {code}:\n" + "\n".join(tail[-20:])
 
@@ -203,7 +204,7 @@ class Service:
         early = self.process.child.poll()
         tail = self.process.lines
         self.process.child.kill()
-        self._ended(10)
+        self.ended(10)
         assert early is None, f"the service had ended by itself with {early}:\n" + "\n".join(tail[-40:])
 
     def restart(self, *more):
