@@ -18,8 +18,7 @@ struct entry {
 	unsigned schedule;
 	struct wall planned_at;
 	int64_t lease;
-	bool is_leased, is_parked;
-	bool is_recovered; /* see put_back_unstarted */
+	bool is_leased;
 	bool is_revoked;   /* the present lease */
 	bool is_flying;
 	bool has_started;
@@ -158,7 +157,7 @@ void ledger_claimed(struct ledger *ledger, const struct run *run)
 	promise(run->lease != entry->lease, "P11", run->id, "a lease was given out twice");
 	entry->lease = run->lease;
 	entry->is_leased = true;
-	entry->is_parked = entry->is_revoked = false;
+	entry->is_revoked = false;
 }
 
 void ledger_revoked(struct ledger *ledger, int64_t run_id)
@@ -193,7 +192,7 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 	promise(attempt <= run->attempts_budget, "I5", run->id, "more attempts than its budget");
 	if (entry->has_started) {
 		promise(entry->body == body, "I5", run->id, "another body under the same id");
-	} else if (!entry->is_recovered) {
+	} else {
 		promise(entry->planned_at.us > schedule->started_at.us, "P10", run->id,
 			"first attempts must start in planned order");
 		schedule->started_at = entry->planned_at;
@@ -228,7 +227,6 @@ void ledger_recorded(struct ledger *ledger, const struct store_record *record)
 	if (record->kind <= STORE_FAILED)
 		entry->recorded = record->attempts;
 	entry->is_leased = false;
-	entry->is_parked = record->kind == STORE_PARK;
 	entry->is_over = record->kind == STORE_DELIVERED || record->kind == STORE_FAILED;
 	entry->is_failed = record->kind == STORE_FAILED;
 	ledger->sums.delivered += record->kind == STORE_DELIVERED;
@@ -258,29 +256,23 @@ void ledger_deleted(struct ledger *ledger, const uint8_t uuid[16])
 			ledger->entries[i].is_leased = false;
 }
 
-/* What was leased or parked when the process ended is eligible as of the restart, or of the end of its rest: newer
- * occurrences of the same schedule may be first. */
-static void put_back_unstarted(struct ledger *ledger)
+static void end_leases(struct ledger *ledger)
 {
-	for (size_t i = 0; i < ledger->entries_room; i++) {
-		struct entry *entry = &ledger->entries[i];
-
-		entry->is_recovered |= !entry->has_started && (entry->is_leased || entry->is_parked);
-		entry->is_flying = entry->is_leased = false;
-	}
+	for (size_t i = 0; i < ledger->entries_room; i++)
+		ledger->entries[i].is_flying = ledger->entries[i].is_leased = false;
 }
 
 void ledger_crashed(struct ledger *ledger)
 {
 	ledger->life++;
-	put_back_unstarted(ledger);
+	end_leases(ledger);
 }
 
 void ledger_drained(struct ledger *ledger)
 {
 	for (size_t i = 0; i < ledger->entries_room; i++)
 		promise(!ledger->entries[i].is_leased, "P4", (int64_t)i, "still leased after a graceful stop");
-	put_back_unstarted(ledger);
+	end_leases(ledger);
 }
 
 void ledger_rest(const struct ledger *ledger, const struct store_check *check)
