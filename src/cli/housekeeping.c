@@ -18,9 +18,11 @@ struct housekeeping {
 	struct store_thread *writer; /* borrowed */
 	struct store_job probe, purge;
 	bool probing, purging, stopping, closed;
+	bool is_ill; /* the last probe failed */
 	bool purge_again;
 	struct boot well_at;
-	struct error trouble;
+	struct error trouble; /* the store thread's while the probe is outstanding */
+	struct error told;    /* what was the matter, for readers */
 	unsigned ticks;
 };
 
@@ -28,6 +30,7 @@ static enum err run_probe(struct store *store, struct store_job *job)
 {
 	struct housekeeping *housekeeping = job->ctx;
 
+	error_set(&housekeeping->trouble, ERR_OK, "the commit failed; the log has the reason");
 	return store_probe(store, clock_read().wall, &housekeeping->trouble);
 }
 
@@ -43,10 +46,13 @@ static void on_probed(struct store_job *job)
 	struct housekeeping *housekeeping = job->ctx;
 
 	housekeeping->probing = false;
-	if (job->result == ERR_OK)
+	housekeeping->is_ill = job->result != ERR_OK;
+	if (!housekeeping->is_ill) {
 		housekeeping->well_at = clock_read().boot;
-	else
-		log_event(LOG_ERROR, "store_not_writable", log_text("problem", err_name(job->result)), log_text("detail", housekeeping->trouble.text));
+		return;
+	}
+	housekeeping->told = housekeeping->trouble;
+	log_event(LOG_ERROR, "store_not_writable", log_text("problem", err_name(job->result)), log_text("detail", housekeeping->told.text));
 }
 
 static void submit(struct housekeeping *housekeeping, struct store_job *job, bool *outstanding)
@@ -125,9 +131,9 @@ struct housekeeping *housekeeping_start(uv_loop_t *loop, struct store_thread *wr
 
 bool housekeeping_store_is_well(const struct housekeeping *housekeeping, struct error *error)
 {
-	if (boot_since_us(clock_read().boot, housekeeping->well_at) <= HOUSEKEEPING_STALE_S * US_PER_SECOND)
+	if (!housekeeping->is_ill && boot_since_us(clock_read().boot, housekeeping->well_at) <= HOUSEKEEPING_STALE_S * US_PER_SECOND)
 		return true;
-	error_set(error, ERR_UNAVAILABLE, "the database takes no writes: %.400s", housekeeping->trouble.text);
+	error_set(error, ERR_UNAVAILABLE, "the database takes no writes: %.400s", housekeeping->is_ill ? housekeeping->told.text : "no answer for some time");
 	return false;
 }
 

@@ -312,6 +312,8 @@ int command_serve(int argc, char **argv)
 		settings_print_help();
 	} else {
 		signal(SIGPIPE, SIG_IGN);
+		/* A file size limit is an error of the write, like a full disk. */
+		signal(SIGXFSZ, SIG_IGN);
 		log_set_level(service.settings.log_level);
 		raise_descriptor_limit();
 		code = serve(&service);
