@@ -3,8 +3,6 @@
  *
  * Writes are validated here and made by the store in one transaction; the answer shows the record that the transaction
  * left. */
-#include <string.h>
-
 #include "api/list.h"
 #include "api/schedule_fields.h"
 #include "base/text.h"
@@ -41,23 +39,77 @@ static void add_user(struct buf *json, const struct links *links, int64_t user_i
 		buf_add(json, STR("null"));
 }
 
-/* The payload as it is stored, but for U+2028 and U+2029, which no answer carries unescaped. They can only stand in
- * strings. */
+/* "\uXXXX" at the start of `text`. */
+static bool read_unit(struct str text, uint32_t *unit)
+{
+	uint8_t bytes[2];
+
+	if (!str_starts_with(text, STR("\\u")) || !hex_parse(str_slice(text, 2, 4), bytes, sizeof bytes))
+		return false;
+	*unit = (uint32_t)bytes[0] << 8 | bytes[1];
+	return true;
+}
+
+static bool is_separator(uint32_t c)
+{
+	return c == 0x2028 || c == 0x2029;
+}
+
+/* Bytes of the escape at the start of `text` that stands for a character beyond ASCII other than the separators; 0 for
+ * any other. A payload that was taken has no lone surrogates. */
+static size_t read_wide_escape(struct str text, uint32_t *c)
+{
+	uint32_t low;
+
+	if (!read_unit(text, c) || *c < 0x80 || is_separator(*c))
+		return 0;
+	if (*c < 0xD800 || *c > 0xDFFF)
+		return 6;
+	if (!read_unit(str_slice(text, 6, 6), &low))
+		return 0;
+	*c = 0x10000 + ((*c - 0xD800) << 10) + ((low - 0xDC00) & 0x3FF);
+	return 12;
+}
+
+/* Appends what the backslash or the byte E2 at the start of `text` introduces; returns how many bytes that was. */
+static size_t add_special(struct buf *json, struct str text)
+{
+	uint32_t c = 0;
+	bool is_escape = text.p[0] == '\\';
+	size_t n = is_escape ? read_wide_escape(text, &c) : utf8_decode(text, 0, &c);
+
+	if (n == 0) {
+		n = is_escape ? 2 : 1;
+		buf_add(json, str_slice(text, 0, n));
+	} else if (is_separator(c)) {
+		buf_printf(json, "\\u%04x", (unsigned)c);
+	} else {
+		utf8_add(json, c);
+	}
+	return n;
+}
+
+/* The payload as it is stored, but for what every answer writes in one way: no white space between its parts, characters beyond
+ * ASCII as they are, U+2028 and U+2029 as escapes. Both can only stand in strings. */
 static void add_payload(struct buf *json, struct str payload)
 {
-	const char *hit;
+	size_t from = 0, at = 0;
+	bool in_string = false;
 
-	while ((hit = payload.n ? memmem(payload.p, payload.n, "\xE2\x80", 2) : NULL)) {
-		size_t at = (size_t)(hit - payload.p);
-		unsigned char last = at + 2 < payload.n ? (unsigned char)hit[2] : 0;
-		bool is_separator = last == 0xA8 || last == 0xA9;
+	while (at < payload.n) {
+		char c = payload.p[at];
+		bool is_blank = !in_string && (c == ' ' || c == '\t' || c == '\n' || c == '\r');
 
-		buf_add(json, str_slice(payload, 0, is_separator ? at : at + 2));
-		if (is_separator)
-			buf_add(json, last == 0xA8 ? STR("\\u2028") : STR("\\u2029"));
-		payload = str_slice(payload, is_separator ? at + 3 : at + 2, payload.n);
+		in_string ^= c == '"';
+		if (c != '\\' && c != '\xE2' && !is_blank) {
+			at++;
+			continue;
+		}
+		buf_add(json, str_slice(payload, from, at - from));
+		at += is_blank ? 1 : add_special(json, str_slice(payload, at, payload.n));
+		from = at;
 	}
-	buf_add(json, payload);
+	buf_add(json, str_slice(payload, from, at - from));
 }
 
 static void render(struct buf *json, const struct links *links, const struct schedule *schedule)
