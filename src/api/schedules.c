@@ -89,24 +89,29 @@ static size_t add_special(struct buf *json, struct str text)
 	return n;
 }
 
-/* The payload as it is stored, but for what every answer writes in one way: no white space between its parts, characters beyond
- * ASCII as they are, U+2028 and U+2029 as escapes. Both can only stand in strings. */
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The payload as it is stored, but for what every answer writes in one way: no white space between the parts;
+ * characters beyond ASCII as they are, U+2028 and U+2029 as escapes. */
 static void add_payload(struct buf *json, struct str payload)
 {
+	bool is_in_string = false;
 	size_t from = 0, at = 0;
-	bool in_string = false;
 
 	while (at < payload.n) {
 		char c = payload.p[at];
-		bool is_blank = !in_string && (c == ' ' || c == '\t' || c == '\n' || c == '\r');
 
-		in_string ^= c == '"';
-		if (c != '\\' && c != '\xE2' && !is_blank) {
+		if (c == '"')
+			is_in_string = !is_in_string;
+		if (is_in_string ? c != '\\' && c != '\xE2' : !is_blank(c)) {
 			at++;
 			continue;
 		}
 		buf_add(json, str_slice(payload, from, at - from));
-		at += is_blank ? 1 : add_special(json, str_slice(payload, at, payload.n));
+		at += is_in_string ? add_special(json, str_slice(payload, at, payload.n)) : 1;
 		from = at;
 	}
 	buf_add(json, str_slice(payload, from, at - from));
