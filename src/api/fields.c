@@ -258,22 +258,17 @@ static bool is_json(struct str text)
 	return is_valid;
 }
 
-/* The JSON text itself, compact; in a form the part's text is JSON text. */
+/* The JSON text itself, byte for byte: it is what the endpoint gets. In a form the part's text is JSON text. */
 static bool read_json(const struct reading *reading, struct value *value)
 {
 	struct str raw = reading->json->raw;
-	struct buf compact;
 
 	if (!raw.p) {
 		raw = reading->json->text;
 		if (reading->json->type != JSON_STRING || !is_json(raw))
 			return refuse(reading, NOT_JSON);
 	}
-	buf_init(&compact, raw.n + 1);
-	json_compact(&compact, raw);
-	assert(!compact.failed);
-	value->text = arena_copy(reading->problems->arena, buf_str(&compact));
-	buf_release(&compact);
+	value->text = arena_copy(reading->problems->arena, str_trim(raw));
 	return true;
 }
 

@@ -96,7 +96,7 @@ static void add_schedule(struct buf *buf, const struct schedule *schedule)
 	json_key(buf, "endpoint");
 	json_add_string(buf, definition->endpoint);
 	json_key(buf, "payload");
-	buf_add(buf, definition->payload);
+	json_compact(buf, definition->payload);
 	json_key(buf, "next_send_at");
 	add_instant(buf, schedule->has_next, schedule->next_at);
 	json_key(buf, "enabled");

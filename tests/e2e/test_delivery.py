@@ -95,25 +95,18 @@ def test_no_authorization_without_a_token(api, receiver):
         assert receiver.wait_for(1, f"/bare{number}")[0].header("Authorization") is None
 
 
-def squeezed(payload):
-    """The same JSON text without the white space between its parts (none of the texts here has a quote in a string)."""
-    pieces = payload.split(b'"')
-    return b'"'.join(piece if index % 2 else b"".join(piece.split()) for index, piece in enumerate(pieces))
-
-
 @pytest.mark.parametrize("payload", [
     b'{ "b":1.10,  "a" : [1,2 ] , "u":"\\u00e9\xc3\xa9\\/" }', b"[]", b"null", b"18446744073709551617", b"0.10", b"-0",
     b"1E5",
     b'"text \\ud83d\\ude00"', b'{"a":1,"b":2,"a":3}', b"[\n\t1 ]",
 ])
 def test_the_payload_goes_out_byte_by_byte(api, receiver, payload):
-    """White space between the parts may go; spelling, order and repetition stay."""
     path = f"/bytes/{uuid.uuid4()}"
     body = b'{"endpoint": "%s", "next_send_at": "%s", "payload":  %s }' % (
         receiver.url(path).encode(), PAST.encode(), payload)
     answer = api.post(PATH, body=body, content_type="application/json")
     assert answer.status == 201, answer
-    assert receiver.wait_for(1, path)[0].body in (payload, squeezed(payload))
+    assert receiver.wait_for(1, path)[0].body == payload
 
 
 def test_one_shots(api, receiver, clock):

@@ -334,7 +334,7 @@ static void test_payload(void **state)
 		const char *member, *payload;
 	} rows[] = {
 		{ "\"payload\":null", "null" },
-		{ "\"payload\": { \"b\" : [1,\n2], \"a\":1e400 }", "{\"b\":[1,2],\"a\":1e400}" },
+		{ "\"payload\": { \"b\" : [1,\n2], \"a\":1e400 }", "{ \"b\" : [1,\n2], \"a\":1e400 }" },
 		{ "\"payload\":\"{\\u0000 }\"", "\"{\\u0000 }\"" },
 		{ "\"payload\":18446744073709551617", "18446744073709551617" },
 	};
@@ -395,7 +395,7 @@ static void test_forms(void **state)
 	(void)state;
 	assert_true(read->is_valid);
 	assert_true(str_equal(read->change.definition.endpoint, STR("http://e.org/")));
-	assert_true(str_equal(read->change.definition.payload, STR("{\"a\":1}")));
+	assert_true(str_equal(read->change.definition.payload, STR("{\"a\": 1}")));
 	assert_false(read->change.definition.enabled);
 	assert_int_equal(read->change.set, SCHEDULE_ENDPOINT | SCHEDULE_PAYLOAD | SCHEDULE_FREQUENCY |
 						   SCHEDULE_ONCE_AT | SCHEDULE_ENABLED);
