@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "core/address.h"
 
 struct login {
 	uv_work_t work;
@@ -45,51 +46,82 @@ static uint64_t keyed_hash(const struct api *api, struct str about, struct str b
 	return hash;
 }
 
-/* IPv4, also in its IPv6 dress, by address; IPv6 by its first 64 bits, which is what one site gets. */
-static struct str peer_bytes(const struct http_request *request)
+static struct address peer_address(const struct http_request *request)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&request->peer;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&request->peer;
 
-	if (request->peer.ss_family == AF_INET)
-		return (struct str){ (const char *)&v4->sin_addr, 4 };
-	if (request->peer.ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-		return (struct str){ (const char *)&v6->sin6_addr + 12, 4 };
 	if (request->peer.ss_family == AF_INET6)
-		return (struct str){ (const char *)&v6->sin6_addr, 8 };
-	return STR("");
+		return address_from_bytes(v6->sin6_addr.s6_addr, true);
+	return address_from_bytes((const uint8_t *)&v4->sin_addr, false);
 }
 
-static uint64_t peer_key(const struct api_call *call)
+static bool parse_address(struct str text, struct address *address)
 {
-	return keyed_hash(call->api, STR("peer "), peer_bytes(call->request));
+	char copy[INET6_ADDRSTRLEN];
+	uint8_t bytes[16];
+	bool is_v6 = str_find(text, ':') < text.n;
+
+	if (text.n >= sizeof copy)
+		return false;
+	memcpy(copy, text.p, text.n);
+	copy[text.n] = '\0';
+	if (inet_pton(is_v6 ? AF_INET6 : AF_INET, copy, bytes) != 1)
+		return false;
+	*address = address_from_bytes(bytes, is_v6);
+	return true;
 }
 
-static void log_failure(const struct api_call *call, const char *reason)
+/* Who is asking: the peer, or whom a proxy on this machine speaks for, which is the last address in X-Forwarded-For.
+ * False for a loopback peer that names nobody: it may stand for anybody, so its failures must not hold up the rest. */
+static bool find_client(const struct http_request *request, struct address *client)
 {
-	char address[INET6_ADDRSTRLEN] = "unknown";
-	const struct sockaddr_storage *peer = &call->request->peer;
+	struct str rest = http_request_header(request, STR("X-Forwarded-For")), last = STR("");
 
-	if (peer->ss_family == AF_INET)
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)peer)->sin_addr, address, sizeof address);
-	else if (peer->ss_family == AF_INET6)
-		inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)peer)->sin6_addr, address, sizeof address);
-	log_event(LOG_WARN, "auth_failed", log_text("reason", reason), log_text("peer", address));
+	*client = peer_address(request);
+	if (!request->peer_is_loopback)
+		return true;
+	while (rest.p)
+		last = str_split(rest, ',', &rest);
+	return parse_address(str_trim(last), client);
+}
+
+/* IPv6 by its first 64 bits, which is what one site gets. */
+static uint64_t client_key(const struct api_call *call, const struct address *client)
+{
+	return keyed_hash(call->api, STR("peer "), (struct str){ (const char *)client->bytes, client->is_v6 ? 8 : 4 });
+}
+
+static int64_t client_wait_us(const struct api_call *call)
+{
+	struct address client;
+
+	if (!find_client(call->request, &client))
+		return 0;
+	return throttle_wait_us(&call->api->throttle, THROTTLE_PEER, client_key(call, &client), call->now.boot);
+}
+
+static void client_failed(struct api_call *call, const char *reason, struct boot now)
+{
+	char text[INET6_ADDRSTRLEN];
+	struct address client;
+
+	if (find_client(call->request, &client))
+		throttle_failed(&call->api->throttle, THROTTLE_PEER, client_key(call, &client), now);
+	inet_ntop(client.is_v6 ? AF_INET6 : AF_INET, client.bytes, text, sizeof text);
+	log_event(LOG_WARN, "auth_failed", log_text("reason", reason), log_text("peer", text));
 }
 
 bool login_refused(struct api_call *call, const char *reason)
 {
-	struct throttle *throttle = &call->api->throttle;
-	uint64_t peer = peer_key(call);
-	int64_t wait_us = throttle_wait_us(throttle, THROTTLE_PEER, peer, call->now.boot);
+	int64_t wait_us = client_wait_us(call);
 
 	metric_add(METRIC_AUTH_FAILURES, 1);
 	if (wait_us > 0) {
 		call_throttled(call, wait_us);
 		return true;
 	}
-	throttle_failed(throttle, THROTTLE_PEER, peer, call->now.boot);
-	log_failure(call, reason);
+	client_failed(call, reason, call->now.boot);
 	return false;
 }
 
@@ -157,9 +189,8 @@ static void finish(struct login *login)
 		return;
 	}
 	metric_add(METRIC_AUTH_FAILURES, 1);
-	throttle_failed(throttle, THROTTLE_PEER, peer_key(call), now);
 	throttle_failed(throttle, THROTTLE_ACCOUNT, login->account, now);
-	log_failure(call, "password");
+	client_failed(call, "password", now);
 	login->done(call, NULL);
 }
 
@@ -215,11 +246,10 @@ static bool enqueue(struct login *login)
 static int64_t wait_us(const struct login *login)
 {
 	const struct api_call *call = login->call;
-	const struct throttle *throttle = &call->api->throttle;
-	int64_t peer = throttle_wait_us(throttle, THROTTLE_PEER, peer_key(call), call->now.boot);
-	int64_t account = throttle_wait_us(throttle, THROTTLE_ACCOUNT, login->account, call->now.boot);
+	int64_t client = client_wait_us(call);
+	int64_t account = throttle_wait_us(&call->api->throttle, THROTTLE_ACCOUNT, login->account, call->now.boot);
 
-	return peer > account ? peer : account;
+	return client > account ? client : account;
 }
 
 void login_start(struct api_call *call, struct str username, struct str password,

@@ -208,15 +208,35 @@ def test_a_user_of_user_token_has_no_password(admin, nobody):
 # ---- the limit on failures ----
 
 def test_failures_are_limited_and_only_for_who_causes_them():
+    """The tests are the proxy on the service's machine: it names its client last in X-Forwarded-For."""
     with Service(auth_failures=3) as service:
         token = service.create_user("alice", password=PASSWORD)
         service.start()
-        bad, good = service.api(source="127.0.0.2"), service.api(token, source="127.0.0.3")
-        statuses = [bad.get("/api/v1/", auth="Token " + "0" * 40).status for _ in range(12)]
-        assert statuses[0] == 401 and statuses[-1] == 429, statuses
-        assert statuses.count(401) <= 4, statuses
-        answer = bad.get("/api/v1/", auth="Token " + "0" * 40)
+        client = service.api(token)
+
+        def status_for(client_address, auth="Token " + "0" * 40):
+            headers = [("X-Forwarded-For", client_address)] if client_address else []
+            return client.get("/api/v1/", auth=auth, headers=headers)
+        statuses = [status_for("192.0.2.1, 203.0.113.5").status for _ in range(12)]
+        assert statuses == [401] * 3 + [429] * 9, statuses
+        answer = status_for("203.0.113.5")
         assert answer.status == 429 and int(answer.header("Retry-After")) >= 1
         assert isinstance(answer.json()["detail"], str)
-        assert [good.get("/api/v1/").status for _ in range(12)] == [200] * 12
-        bad.close(), good.close()
+        assert status_for("203.0.113.5", basic(f"alice:{PASSWORD}")).status == 429
+        assert status_for("203.0.113.5", f"Token {token}").status == 200
+        assert status_for("203.0.113.5, 203.0.113.6").status == 401
+        assert status_for("203.0.113.7", basic(f"alice:{PASSWORD}")).status == 200
+        client.close()
+
+
+def test_who_names_no_client_holds_up_nobody():
+    """A proxy that says nothing stands for everybody: strangers behind it must not lock the users out."""
+    with Service(auth_failures=3) as service:
+        service.create_user("alice", password=PASSWORD)
+        service.start()
+        client = service.api()
+        for headers in ([], [("X-Forwarded-For", "")], [("X-Forwarded-For", "unknown")]):
+            statuses = [client.get("/api/v1/", auth="Token " + "0" * 40, headers=headers).status for _ in range(12)]
+            assert statuses == [401] * 12, statuses
+        assert client.get("/api/v1/", auth=basic(f"alice:{PASSWORD}")).status == 200
+        client.close()
