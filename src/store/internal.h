@@ -7,6 +7,7 @@
 #include "base/crypto.h"
 #include "core/timing.h"
 #include "store/db.h"
+#include "store/file_place.h"
 #include "store/store.h"
 #include "store/zonefile.h"
 
@@ -30,6 +31,7 @@ struct store {
 	struct db *db;
 	bool is_writer;
 	int lock_fd;	    /* -1: none */
+	struct file_place places[2]; /* of a writer: the database and its log */
 	struct arena arena; /* of the settings below */
 	struct str hook_token, metrics_url, metrics_authorization;
 	int64_t interval_us_min;

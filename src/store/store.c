@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -234,6 +235,15 @@ static enum err load_ids(struct store *store)
 	return err;
 }
 
+static void note_places(struct store *store, const char *path)
+{
+	char log_path[PATH_MAX];
+
+	file_place_note(&store->places[0], path);
+	if ((size_t)snprintf(log_path, sizeof log_path, "%s-wal", path) < sizeof log_path)
+		file_place_note(&store->places[1], log_path);
+}
+
 static enum err open_at(struct store *store, const struct store_settings *settings, const char *path,
 			struct error *error)
 {
@@ -259,6 +269,7 @@ static enum err open_at(struct store *store, const struct store_settings *settin
 		err = load_ids(store);
 		if (err != ERR_OK)
 			err = store_explain(store, err, path, error);
+		note_places(store, path);
 	}
 	return err;
 }
@@ -354,13 +365,31 @@ static enum err lost_transaction(struct store *store, struct error *error)
 	return error_set(error, ERR_UNAVAILABLE, "the database undid the transaction: %s", db_last_error(store->db));
 }
 
+/* What is written to a file without a name is gone with the process. */
+static enum err check_places(const struct store *store, struct error *error)
+{
+	for (size_t i = 0; i < sizeof store->places / sizeof store->places[0]; i++)
+		if (!file_place_holds(&store->places[i]))
+			return error_set(error, ERR_UNAVAILABLE,
+					 "%s was removed or replaced while in use; put it back, or copy what is still "
+					 "open in /proc/%d/fd before the service is stopped",
+					 store->places[i].path, (int)getpid());
+	return ERR_OK;
+}
+
 enum err store_commit(struct store *store, struct error *error)
 {
 	if (!db_in_transaction(store->db)) {
 		store_rollback(store);
 		return lost_transaction(store, error);
 	}
-	enum err err = db_run(store->db, SQL_COMMIT, DB_NO_ARGS);
+	enum err err = check_places(store, error);
+
+	if (err != ERR_OK) {
+		store_rollback(store);
+		return err;
+	}
+	err = db_run(store->db, SQL_COMMIT, DB_NO_ARGS);
 
 	if (err != ERR_OK) {
 		error_set(error, err, "cannot commit: %s", db_last_error(store->db));

@@ -386,6 +386,35 @@ static void the_log_is_copied_back(void **state)
 	assert_int_equal(count(f, STORE_SCHEDULES), 2500);
 }
 
+/* A 2xx means "on disk": a file that has no name any more is not what the next start reads. Put back, all is well. */
+static void a_file_that_was_moved_away_takes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	static const char *const ends[] = { "", "-wal" };
+	char path[128], aside[136];
+
+	insert(f, &definition);
+	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+		struct error error = { .text = "" };
+		struct schedule schedule;
+
+		snprintf(path, sizeof path, "%s%s", f->path, ends[i]);
+		snprintf(aside, sizeof aside, "%s.aside", path);
+		assert_int_equal(rename(path, aside), 0);
+		begin(f);
+		assert_ok(store_schedule_insert(f->store, &definition, 0, f->now, &f->arena, &schedule));
+		assert_int_equal(store_commit(f->store, &error), ERR_UNAVAILABLE);
+		assert_non_null(strstr(error.text, path));
+		assert_int_equal(count(f, STORE_SCHEDULES), (int64_t)i + 1);
+		assert_int_equal(rename(aside, path), 0);
+		insert(f, &definition);
+	}
+	fixture_reopen(f);
+	assert_int_equal(count(f, STORE_SCHEDULES), 3);
+	assert_whole(f);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -408,6 +437,7 @@ int main(void)
 		T(rollbacks_undo),
 		T(a_full_disk_refuses_and_recovers),
 		T(the_log_is_copied_back),
+		T(a_file_that_was_moved_away_takes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
