@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,20 +18,26 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-enum { REQUEST_BYTES_MAX = 64 << 10, CONNECTIONS_MAX = 16, CALL_TIMEOUT_S = 60 };
+enum { REQUEST_BYTES_MAX = 64 << 10, CONNECTIONS_MAX = 16, CALL_TIMEOUT_S = 60, PEER_US_MAX = 5 * 1000000, SWEEP_MS = 1000 };
 
 struct control {
 	uv_pipe_t listener;
 	uv_async_t answered;
+	uv_timer_t sweeper;
 	struct mailbox answers;
 	struct store_thread *writer; /* borrowed */
-	char path[1024];
-	unsigned connections;
-	bool closing;
+	char path[PATH_MAX];
+	struct connection *connections[CONNECTIONS_MAX]; /* owned until closed; NULL: free place */
+	unsigned connections_n;
+	bool closing, closed;
 };
 
-/* READING (until the peer's end) → RUNNING (a job owns it) → WRITING → closed. */
+/* READING (until the peer's end) → RUNNING (a job owns it) → WRITING → closed. The peer has PEER_US_MAX for its parts. */
+enum connection_state { READING, RUNNING, WRITING };
+
 struct connection {
+	enum connection_state state;
+	struct boot since; /* of the state */
 	uv_pipe_t pipe;
 	uv_write_t write;
 	struct store_job job;
@@ -52,7 +59,7 @@ static bool address_of(const char *path, struct sockaddr_un *address, int *folde
 		memcpy(address->sun_path, path, n + 1);
 		return true;
 	}
-	char copy[1024];
+	char copy[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 
 	if (n >= sizeof copy || !slash)
@@ -64,21 +71,43 @@ static bool address_of(const char *path, struct sockaddr_un *address, int *folde
 	return *folder >= 0 && used > 0 && (size_t)used < sizeof address->sun_path;
 }
 
-static void path_of(struct str database_path, char *path, size_t room)
+/* False: the path is too long. */
+static bool path_of(struct str database_path, char path[PATH_MAX])
 {
-	snprintf(path, room, "%.*s.control", STR_ARG(database_path));
+	return snprintf(path, PATH_MAX, "%.*s.control", STR_ARG(database_path)) < PATH_MAX;
+}
+
+/* What is left of a closing control when its last connection has ended. */
+static void close_when_idle(struct control *control)
+{
+	if (!control->closing || control->closed || control->connections_n > 0)
+		return;
+	control->closed = true;
+	uv_close((uv_handle_t *)&control->answered, NULL);
+	uv_close((uv_handle_t *)&control->sweeper, NULL);
+}
+
+static void connection_move(struct connection *connection, enum connection_state state)
+{
+	connection->state = state;
+	connection->since = clock_read().boot;
 }
 
 static void on_connection_closed(uv_handle_t *handle)
 {
 	struct connection *connection = handle->data;
+	struct control *control = connection->control;
 
 	buf_release(&connection->request);
 	buf_release(&connection->reply);
 	account_answer_release(&connection->answer);
 	arena_release(&connection->arena);
-	connection->control->connections--;
+	for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+		if (control->connections[i] == connection)
+			control->connections[i] = NULL;
+	control->connections_n--;
 	free(connection);
+	close_when_idle(control);
 }
 
 static void connection_close(struct connection *connection)
@@ -105,6 +134,7 @@ static void reply(struct connection *connection)
 	json_add_string(out, buf_str(&answer->text));
 	buf_add_char(out, '}');
 	connection->write.data = connection;
+	connection_move(connection, WRITING);
 	uv_buf_t bytes = uv_buf_init(out->p, (unsigned)out->n);
 
 	if (uv_write(&connection->write, (uv_stream_t *)&connection->pipe, &bytes, 1, on_written))
@@ -148,6 +178,7 @@ static void start_command(struct connection *connection)
 		connection->command.words[connection->command.words_n++] = word->text;
 	connection->job = (struct store_job){ .class = STORE_JOB_API, .run = run_command, .done = on_command_done,
 					      .answer_to = &connection->control->answers, .rows = 1, .ctx = connection };
+	connection_move(connection, RUNNING);
 	if (!store_thread_submit(connection->control->writer, &connection->job))
 		refuse(connection, "the service is too busy; try again\n");
 }
@@ -182,19 +213,25 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
 static void on_connection(uv_stream_t *listener, int status)
 {
 	struct control *control = listener->data;
+	unsigned place = 0;
 
 	if (status < 0)
 		return;
 	struct connection *connection = memory_new(sizeof *connection);
 
+	while (place < CONNECTIONS_MAX && control->connections[place])
+		place++;
+	if (place < CONNECTIONS_MAX)
+		control->connections[place] = connection;
 	connection->control = control;
+	connection_move(connection, READING);
 	connection->pipe.data = connection;
 	buf_init(&connection->request, REQUEST_BYTES_MAX);
 	buf_init(&connection->reply, 2 * ACCOUNT_ANSWER_BYTES_MAX);
 	account_answer_init(&connection->answer);
 	uv_pipe_init(listener->loop, &connection->pipe, 0);
-	control->connections++;
-	if (uv_accept(listener, (uv_stream_t *)&connection->pipe) || control->connections > CONNECTIONS_MAX || control->closing ||
+	control->connections_n++;
+	if (uv_accept(listener, (uv_stream_t *)&connection->pipe) || place == CONNECTIONS_MAX || control->closing ||
 	    uv_read_start((uv_stream_t *)&connection->pipe, on_alloc, on_read))
 		connection_close(connection);
 }
@@ -202,13 +239,20 @@ static void on_connection(uv_stream_t *listener, int status)
 static void on_answered(uv_async_t *async)
 {
 	struct control *control = async->data;
-	struct mail *mail = mailbox_take_all(&control->answers);
 
-	while (mail) {
-		struct store_job *job = (struct store_job *)mail;
+	store_jobs_done(&control->answers);
+}
 
-		mail = mail->next;
-		job->done(job);
+static void on_sweep(uv_timer_t *timer)
+{
+	struct control *control = timer->data;
+	struct boot now = clock_read().boot;
+
+	for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+		struct connection *connection = control->connections[i];
+
+		if (connection && connection->state != RUNNING && boot_since_us(now, connection->since) > PEER_US_MAX)
+			connection_close(connection);
 	}
 }
 
@@ -223,7 +267,8 @@ static enum err bind_socket(const char *path, int *listening, struct error *erro
 	int folder, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool fits = address_of(path, &address, &folder);
 
-	unlink(path);
+	if (fits)
+		unlink(path);
 	if (fd < 0 || !fits || bind(fd, (const struct sockaddr *)&address, sizeof address)) {
 		error_set(error, ERR_IO, "%s: cannot make the control socket: %s", path, fits ? strerror(errno) : "the path is too long");
 		if (fd >= 0)
@@ -242,8 +287,9 @@ enum err control_listen(struct uv_loop_s *loop, struct store_thread *writer, str
 	int fd;
 
 	control->writer = writer;
-	path_of(database_path, control->path, sizeof control->path);
-	enum err err = bind_socket(control->path, &fd, error);
+	enum err err = path_of(database_path, control->path)
+			       ? bind_socket(control->path, &fd, error)
+			       : error_set(error, ERR_INVALID, "the database's path is too long for a socket beside it; give a shorter one");
 
 	if (err) {
 		free(control);
@@ -252,7 +298,9 @@ enum err control_listen(struct uv_loop_s *loop, struct store_thread *writer, str
 	uv_pipe_init(loop, &control->listener, 0);
 	uv_pipe_open(&control->listener, fd);
 	uv_async_init(loop, &control->answered, on_answered);
-	control->listener.data = control->answered.data = control;
+	uv_timer_init(loop, &control->sweeper);
+	control->listener.data = control->answered.data = control->sweeper.data = control;
+	uv_timer_start(&control->sweeper, on_sweep, SWEEP_MS, SWEEP_MS);
 	mailbox_init(&control->answers, CONNECTIONS_MAX, wake, &control->answered);
 	uv_listen((uv_stream_t *)&control->listener, CONNECTIONS_MAX, on_connection);
 	*out = control;
@@ -266,14 +314,17 @@ void control_close(struct control *control)
 	control->closing = true;
 	unlink(control->path);
 	uv_close((uv_handle_t *)&control->listener, NULL);
-	uv_close((uv_handle_t *)&control->answered, NULL);
+	for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
+		if (control->connections[i] && control->connections[i]->state == READING)
+			connection_close(control->connections[i]);
+	close_when_idle(control);
 }
 
 void control_free(struct control *control)
 {
 	if (!control)
 		return;
-	assert(control->closing && control->connections == 0);
+	assert(control->closed && control->connections_n == 0);
 	mailbox_release(&control->answers);
 	free(control);
 }
@@ -330,15 +381,12 @@ static enum err read_reply(struct str bytes, struct account_answer *answer, stru
 
 enum err control_call(struct str database_path, const struct account_command *command, struct account_answer *answer, struct error *error)
 {
-	char path[1024];
+	char path[PATH_MAX];
 	struct sockaddr_un address;
 	struct timeval patience = { .tv_sec = CALL_TIMEOUT_S };
 	struct buf bytes;
-	int folder;
-
-	path_of(database_path, path, sizeof path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool connected = fd >= 0 && address_of(path, &address, &folder);
+	int folder, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool connected = fd >= 0 && path_of(database_path, path) && address_of(path, &address, &folder);
 
 	if (connected) {
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);

@@ -14,7 +14,8 @@ struct control;
 /* The caller holds the database's lock, so a socket that is there is a dead one's and is replaced. */
 enum err control_listen(struct uv_loop_s *loop, struct store_thread *writer, struct str database_path, struct control **control,
 			struct error *error) MUST_CHECK;
-/* Stops listening and removes the socket; run the loop until it has no handles, then control_free. */
+/* Stops listening and removes the socket; commands under way are answered. Run the loop until it has no handles, then control_free, after the store thread has
+ * stopped. */
 void control_close(struct control *control);
 void control_free(struct control *control);
 

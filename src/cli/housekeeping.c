@@ -81,14 +81,8 @@ static void close_when_idle(struct housekeeping *housekeeping)
 static void on_answered(uv_async_t *async)
 {
 	struct housekeeping *housekeeping = async->data;
-	struct mail *mail = mailbox_take_all(&housekeeping->answers);
 
-	while (mail) {
-		struct store_job *job = (struct store_job *)mail;
-
-		mail = mail->next;
-		job->done(job);
-	}
+	store_jobs_done(&housekeeping->answers);
 	close_when_idle(housekeeping);
 }
 

@@ -262,6 +262,16 @@ struct store *store_thread_stop(struct store_thread *thread)
 	return store;
 }
 
+void store_jobs_done(struct mailbox *answers)
+{
+	for (struct mail *mail = mailbox_take_all(answers), *next; mail; mail = next) {
+		struct store_job *job = (struct store_job *)mail;
+
+		next = mail->next;
+		job->done(job);
+	}
+}
+
 void store_notice_free(struct store_notice_mail *mail)
 {
 	if (!mail)

@@ -48,6 +48,8 @@ bool store_thread_submit(struct store_thread *thread, struct store_job *job) MUS
 /* Runs what was submitted, commits, joins, returns the store (checkpointed). */
 struct store *store_thread_stop(struct store_thread *thread);
 void store_notice_free(struct store_notice_mail *mail);
+/* On the thread that owns the mailbox `answer_to` of some jobs: takes what was answered and calls each job's done(). */
+void store_jobs_done(struct mailbox *answers);
 /* The same on the calling thread, for the command line, tests and the simulator: begin, run, commit, done. */
 enum err store_run_now(struct store *store, enum err (*run)(struct store *store, struct store_job *job), void *ctx,
 		       struct error *error);
