@@ -198,11 +198,16 @@ static bool host_is_plain(struct str host)
 	return true;
 }
 
-void api_handle(void *api, struct http_exchange *exchange)
+void api_handle(void *ctx, struct http_exchange *exchange)
 {
+	struct api *api = ctx;
 	struct arena *arena = http_exchange_arena(exchange);
 	struct api_call *call = arena_alloc(arena, sizeof *call);
 
+	/* A request that was waiting behind another is handled while that one's answer, which has left, still stands in the buffers. */
+	buf_clear(&api->headers);
+	buf_clear(&api->body);
+	buf_clear(&api->pretty);
 	call->api = api;
 	call->exchange = exchange;
 	call->request = http_exchange_request(exchange);
@@ -235,14 +240,8 @@ void api_refuse(unsigned status, const char *reason, struct buf *headers, struct
 static void on_wake(uv_async_t *wake)
 {
 	struct api *api = wake->data;
-	struct mail *mail = mailbox_take_all(&api->answers);
 
-	while (mail) {
-		struct store_job *job = (struct store_job *)(void *)((char *)mail - offsetof(struct store_job, mail));
-
-		mail = mail->next;
-		job->done(job);
-	}
+	store_jobs_done(&api->answers);
 }
 
 static void wake_loop(void *ctx)

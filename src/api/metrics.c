@@ -46,14 +46,15 @@ static bool count(struct api_call *call, enum store_counted what, int64_t *n)
 
 static void send_page(struct api_call *call)
 {
-	int64_t schedules, enabled, failures;
+	int64_t schedules, enabled, failures, retries;
 
 	if (!count(call, STORE_SCHEDULES, &schedules) || !count(call, STORE_SCHEDULES_ENABLED, &enabled) ||
-	    !count(call, STORE_FAILURES, &failures))
+	    !count(call, STORE_FAILURES, &failures) || !count(call, STORE_RETRIES, &retries))
 		return;
 	metric_set(METRIC_SCHEDULES_ENABLED, enabled);
 	metric_set(METRIC_SCHEDULES_DISABLED, schedules - enabled);
 	metric_set(METRIC_FAILURES_STORED, failures);
+	metric_set(METRIC_RETRIES_PENDING, retries);
 	metrics_render(call_body(call));
 	call_send_text(call, "text/plain; version=0.0.4; charset=utf-8");
 }
@@ -61,8 +62,9 @@ static void send_page(struct api_call *call)
 static bool is_forwarded(const struct http_request *request)
 {
 	return http_request_header_count(request, STR("X-Forwarded-For")) ||
-	       http_request_header_count(request, STR("Forwarded")) ||
-	       http_request_header_count(request, STR("X-Real-IP"));
+	       http_request_header_count(request, STR("Forwarded")) || http_request_header_count(request, STR("Via")) ||
+	       http_request_header_count(request, STR("X-Real-IP")) ||
+	       http_request_header_count(request, STR("X-Forwarded-Proto"));
 }
 
 static void on_authenticated(struct api_call *call)

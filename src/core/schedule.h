@@ -5,6 +5,7 @@
 
 #include "base/instant.h"
 #include "base/str.h"
+#include "core/outcome.h"
 
 /* Writable fields, as bits: which ones a request sets. */
 enum schedule_field {
@@ -82,6 +83,16 @@ struct failure {
 	uint8_t run_uuid[16];
 	struct wall initiated_at; /* start of the run's first attempt */
 	struct str reason;
+};
+
+/* A failed attempt of a run, as it is kept with its failed task. */
+struct attempt {
+	uint32_t number; /* from 1 */
+	struct wall started_at;
+	int64_t duration_us;
+	enum outcome_class class;
+	uint16_t status;   /* 0 without an answer */
+	struct str answer; /* the first bytes of the answer's body, any bytes */
 };
 
 #endif

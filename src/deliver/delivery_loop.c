@@ -54,6 +54,7 @@ struct delivery {
 	struct wall missed_before;
 	struct wall wake_at;  /* what the dispatcher wants */
 	int64_t armed_us;     /* what the timer is set to; 0 = nothing */
+	struct boot behind_since; /* the last second in which nothing that was due waited */
 	struct boot slept_at; /* end of the last turn */
 	uint64_t slept_ns;    /* sum of all sleeps until then */
 	int64_t turn_us_max;  /* since the last report */
@@ -320,6 +321,11 @@ static void on_second(uv_timer_t *timer)
 
 	if (counts.oldest_ready_age_us > oldest)
 		oldest = counts.oldest_ready_age_us;
+	/* A one-shot of the year 2020 that was made a moment ago has not waited since then. */
+	if (oldest == 0)
+		d->behind_since = d->now.boot;
+	else if (oldest > boot_since_us(d->now.boot, d->behind_since))
+		oldest = boot_since_us(d->now.boot, d->behind_since);
 	atomic_store_explicit(&d->oldest_due_us, oldest, memory_order_relaxed);
 	report_counts(&counts, oldest, d->turn_us_max);
 	d->turn_us_max = 0;
@@ -416,7 +422,7 @@ static void *run_loop(void *ctx)
 	struct delivery *d = ctx;
 
 	d->now = clock_read();
-	d->slept_at = d->now.boot;
+	d->slept_at = d->behind_since = d->now.boot;
 	uv_poll_start(&d->due, UV_READABLE, on_due);
 	uv_timer_start(&d->second, on_second, 0, SECOND_MS);
 	uv_prepare_start(&d->sleep, on_sleep);

@@ -765,9 +765,10 @@ struct dispatcher_counts dispatcher_count(const struct dispatcher *d, struct wal
 	int64_t oldest = now.us;
 
 	for (uint32_t i = 0; i < held->lanes_top; i++) {
-		uint32_t slot = held->lanes[i].in_use ? held->lanes[i].ready.first : HELD_NONE;
+		const struct lane *lane = &held->lanes[i];
+		uint32_t slot = lane->in_use ? lane->ready.first : HELD_NONE;
 
-		if (slot != HELD_NONE)
+		if (slot != HELD_NONE && !is_lane_full(d, lane))
 			oldest = earlier(oldest, held->runs[slot].run->start_at.us);
 	}
 	return (struct dispatcher_counts){

@@ -371,8 +371,11 @@ static void on_wire_event(void *owner, struct wire *wire, enum wire_event event)
 	case WIRE_READABLE:
 		read_on(attempt);
 		return;
-	case WIRE_WRITABLE:
-		send_on(attempt);
+	case WIRE_WRITABLE: /* a TLS read may have been what waited for it */
+		if (attempt->phase == PHASE_SENDING)
+			send_on(attempt);
+		else
+			read_on(attempt);
 		return;
 	case WIRE_FAILED: {
 		enum outcome_class class = wire_failure(wire, &words);

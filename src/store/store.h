@@ -160,6 +160,9 @@ enum err store_webhook_update(struct store *store, int64_t id, struct str event,
 			      struct arena *arena, struct webhook *out) MUST_CHECK;
 enum err store_webhook_delete(struct store *store, int64_t id) MUST_CHECK;
 enum err store_failure_get(struct store *store, int64_t id, struct arena *arena, struct failure *out) MUST_CHECK;
+typedef bool (*on_attempt)(void *ctx, const struct attempt *attempt);
+/* The last failed attempts of that failed task's run, oldest first. */
+enum err store_attempt_list(struct store *store, int64_t failure_id, on_attempt on_row, void *ctx) MUST_CHECK;
 /* Opens every failed run anew: same run id and body, the schedule's present endpoint and secrets, a fresh budget of
  * attempts. The failures stay until their redelivery succeeded. Repeatable: a run that is open already is left alone.
  */

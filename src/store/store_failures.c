@@ -41,6 +41,24 @@ enum err store_failure_list(struct store *store, struct page page, on_failure on
 	return db_end(&row);
 }
 
+enum err store_attempt_list(struct store *store, int64_t failure_id, on_attempt on_row, void *ctx)
+{
+	struct db_cursor row = db_query(store->db, SQL_ATTEMPTS_OF_FAILURE, DB_ARGS(db_int(failure_id)));
+	bool more = true;
+
+	while (more && db_next(&row)) {
+		struct attempt attempt = { .number = (uint32_t)db_get_int(&row, 0),
+					   .started_at = db_get_wall(&row, 1),
+					   .duration_us = db_get_int(&row, 2),
+					   .class = (enum outcome_class)db_get_int(&row, 3),
+					   .status = (uint16_t)db_get_int(&row, 4),
+					   .answer = db_get_str(&row, 5, NULL) };
+
+		more = on_row(ctx, &attempt);
+	}
+	return db_end(&row);
+}
+
 /* --- requeue --------------------------------------------------------------------------------------------- */
 
 struct requeue {

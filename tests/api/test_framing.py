@@ -224,8 +224,11 @@ def test_pipelined_writes_are_answered_in_order(service, auth):
     with Raw(service.address) as raw:
         raw.send(b"".join(post(b"Content-Length: %d\r\n" % len(body), body)(auth) + get()(auth) for body in bodies))
         for number in range(20):
-            assert raw.read().json()["endpoint"] == f"http://example.org/{number}"
-            assert raw.read().json()["up"] is True
+            written, read = raw.read(), raw.read()
+            assert written.json()["endpoint"] == f"http://example.org/{number}" and len(written.all("Location")) == 1
+            assert read.json()["up"] is True
+            # Nothing of the answer before it.
+            assert not read.all("Location") and len(read.all("Content-Type")) == len(read.all("Allow")) == 1
 
 
 def test_expect_100_continue(service, auth):

@@ -181,3 +181,19 @@ def test_usage_mistakes(tmp_path, arguments):
     with Service(directory=tmp_path) as service:
         result = service.cli(*arguments)
         assert result.returncode == 2 and result.stderr.strip(), result
+
+
+def test_a_mistyped_path_makes_no_database(tmp_path):
+    database = tmp_path / "typo" / "x.db"
+    for words in (["user", "list"], ["token", "list"], ["user", "disable", "a"]):
+        result = subprocess.run([BINARY, *words, "--database", f"sqlite:{database}"], capture_output=True, text=True, timeout=30)
+        assert result.returncode == 1 and str(database) in result.stderr and not result.stdout
+    assert not database.parent.exists()
+
+
+def test_a_bad_address_is_refused_before_anything_is_made(tmp_path):
+    for address in ("nonsense", "127.0.0.1", "localhost:8000", "127.0.0.1:65536"):
+        result = subprocess.run([BINARY, "serve", "--listen", address, "--database", f"sqlite:{tmp_path}/x.db"], capture_output=True,
+                                text=True, timeout=30)
+        assert result.returncode == 2 and "--listen" in result.stderr, result
+    assert not (tmp_path / "x.db").exists()

@@ -303,6 +303,9 @@ def test_410_makes_a_failed_task_at_once_and_requeue_keeps_it_until_it_succeeds(
     assert list(row)[:6] == ["url", "id", "schedule", "task_id", "initiated_at", "reason"]
     assert row["url"] == f"{api.base}{FAILED}{row['id']}/" and isinstance(row["id"], int)
     assert str(uuid.UUID(row["task_id"])) == row["task_id"] and "410" in row["reason"]
+    attempt, = api.get(f"{FAILED}{row['id']}/").json()["attempts"]
+    assert attempt["number"] == 1 and attempt["status"] == 410 and attempt["outcome"] == "http_error" and attempt["answer"] == ""
+    assert attempt["started_at"] == row["initiated_at"] and attempt["duration_ms"] >= 0
     assert abs(microseconds(row["initiated_at"]) / SECOND - first.at) < 10
     answer = api.get(row["url"])
     assert (answer.status, answer.json()) == (200, row)

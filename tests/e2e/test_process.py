@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -113,6 +114,53 @@ def test_sigterm_drains_the_attempt_in_flight_and_records_it(receiver):
         assert record["triggered"] == 1 and record["next_send_at"] is None
         assert api.get("/api/v1/failed-tasks/").json()["count"] == 0
         assert api.delete(f"{PATH}{tick['id']}/").status == 204
+
+
+def control_client(service):
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(f"{service.directory}/scheduler.db.control")
+    return client
+
+
+def test_clients_of_the_control_socket_do_not_hold_up_a_stop():
+    with started() as service:
+        idle = control_client(service)
+        asking = [control_client(service) for _ in range(8)]
+        for client in asking:
+            client.sendall(b'["user","list"]')
+            client.shutdown(socket.SHUT_WR)
+        service.process.child.send_signal(signal.SIGTERM)
+        assert service.ended(20) == 0
+        for client in [idle, *asking]:
+            client.close()
+
+
+def test_idle_clients_of_the_control_socket_give_way():
+    with started() as service:
+        crowd = [control_client(service) for _ in range(16)]
+        until(lambda: service.cli("user", "list").returncode == 0, timeout=20, what="a place at the control socket")
+        for client in crowd:
+            client.close()
+
+
+def test_a_host_that_hangs_leaves_the_service_ready(receiver):
+    with started() as service:
+        api = service.api(service.token)
+        event = threading.Event()
+        receiver.script("/hang", *[answers.gate(event)] * 200)
+        for _ in range(150):
+            api.create(endpoint=receiver.url("/hang"), next_send_at=PAST)
+        receiver.wait_for(10, "/hang", timeout=10)
+        tick = api.create(endpoint=Receiver.url(receiver, "/tick"), interval_definition="1 seconds", enabled=False)
+        assert tick["enabled"] is False
+        deadline = time.monotonic() + 8    # longer than what counts as behind
+        while time.monotonic() < deadline:
+            answer = api.get("/readyz", auth=None)
+            assert answer.status == 200, answer
+            age = float(re.search(r"^seed_oldest_due_age_seconds (\S+)", api.get("/metrics", auth=None).body.decode(), re.M)[1])
+            assert age < 5
+            event.wait(0.5)
+        event.set()
 
 
 def test_sigint_stops_too():
