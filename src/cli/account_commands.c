@@ -152,6 +152,9 @@ static enum err execute(const struct store_settings *settings, const struct acco
 	struct str path;
 	enum err err = store_url_check(settings->url, &path, error);
 
+	/* A first user may come before the service; for anything else a database that is not there is a mistyped path. */
+	if (err == ERR_OK && !str_equal(command->words[1], STR("create")) && access(path.p, F_OK) && errno == ENOENT)
+		return error_set(error, ERR_NOT_FOUND, "there is no database %s; 'serve' or 'user create' make one", path.p);
 	for (int i = 0; err == ERR_OK && i < OPEN_TRIES; i++) {
 		enum err opened = store_open_writer(settings, &store, error);
 

@@ -26,8 +26,7 @@
 
 enum {
 	STOP_TICK_MS = 20,
-	STOP_US_MAX = 40 * 1000000, /* a client that does not take its answer is cut off then */
-	DRAIN_US_MAX = 35 * 1000000,
+	STOP_SPARE_US = 5 * 1000000, /* beyond the time of an attempt; a client that does not take its answer is cut off after twice that */
 	READY_OLDEST_DUE_S = 5,
 	READY_LOOP_STALE_S = 10,
 	CONNECTIONS_MAX = 4096, /* to endpoints, idle ones included */
@@ -185,7 +184,7 @@ static enum err open_delivery(struct service *service, struct error *error)
 			      .connect_us_max = 5 * US_PER_SECOND, .idle_us_max = 60 * US_PER_SECOND, .connections_max = CONNECTIONS_MAX,
 			      .ca_file = service->settings.ca_file, .dns_servers = service->settings.dns_servers },
 		.missed_before = now.wall,
-		.drain_us_max = DRAIN_US_MAX,
+		.drain_us_max = service->settings.attempt_us_max + STOP_SPARE_US,
 	};
 
 	random_bytes(&options.dispatcher.seed, sizeof options.dispatcher.seed);
@@ -240,7 +239,7 @@ static void close_everything(struct service *service)
 static void on_stop_tick(uv_timer_t *timer)
 {
 	struct service *service = timer->data;
-	bool is_late = boot_since_us(clock_read().boot, service->stop_began) > STOP_US_MAX;
+	bool is_late = boot_since_us(clock_read().boot, service->stop_began) > service->settings.attempt_us_max + 2 * STOP_SPARE_US;
 	bool is_done = http_server_is_idle(service->server) && api_is_idle(service->api) && delivery_has_ended(service->delivery);
 
 	if (!service->closed && (is_late || is_done))

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/options.h"
 #include "core/url.h"
+#include "http/server.h"
 
 enum option_index {
 	OPTION_LISTEN,
@@ -85,6 +86,16 @@ static enum err read_egress(struct settings *settings, const struct option_set *
 	return ERR_OK;
 }
 
+static enum err check_listen(const struct option_set *set, unsigned index, struct error *error)
+{
+	struct str address = option_text(set, index);
+
+	if (!address.p || http_address_is_valid(address))
+		return ERR_OK;
+	return error_set(error, ERR_INVALID, "%s: '%.*s' is no address and port such as 127.0.0.1:8000 or [::1]:8000", option_name(set, index),
+			 STR_ARG(address));
+}
+
 static enum err read_log_level(struct settings *settings, const struct option_set *set, struct error *error)
 {
 	struct str text = option_text(set, OPTION_LOG_LEVEL);
@@ -121,7 +132,8 @@ static enum err read_integrations(struct settings *settings, const struct option
 	while (push.n && push.p[push.n - 1] == '/')
 		push.n--;
 	if (!url_parse(push, &url) || push.n > URL_BYTES_MAX - 16)
-		return error_set(error, ERR_INVALID, "METRICS_URL: '%.*s' is no http or https URL", STR_ARG(option_text(set, OPTION_METRICS_URL)));
+		return error_set(error, ERR_INVALID, "METRICS_URL: it is no http or https URL without user and password; those go into METRICS_AUTH_USER and "
+						     "METRICS_AUTH_PASSWORD");
 	settings->store.metrics_url = push;
 	if (user.p) {
 		struct str pair = arena_printf(&settings->arena, "%.*s:%.*s", STR_ARG(user), STR_ARG(password));
@@ -175,6 +187,10 @@ enum err settings_read(struct settings *settings, int argc, char **argv, struct 
 	err = check_environment(error);
 	if (err == ERR_OK)
 		err = store_url_check(settings->store.url, &path, error);
+	if (err == ERR_OK)
+		err = check_listen(&set, OPTION_LISTEN, error);
+	if (err == ERR_OK)
+		err = check_listen(&set, OPTION_METRICS_LISTEN, error);
 	if (err == ERR_OK)
 		err = read_egress(settings, &set, error);
 	if (err == ERR_OK)

@@ -281,6 +281,13 @@ static int open_listening(const union peer_address *address, char bound[64])
 	return -1;
 }
 
+bool http_address_is_valid(struct str address)
+{
+	union peer_address parsed = { 0 };
+
+	return parse_address(address, &parsed);
+}
+
 enum err http_server_listen(struct http_server *server, struct str address, bool for_metrics, char bound[64],
 			    struct error *error)
 {

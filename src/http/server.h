@@ -107,6 +107,8 @@ struct http_server *http_server_new(struct uv_loop_s *loop, const struct http_li
  * same form. */
 enum err http_server_listen(struct http_server *server, struct str address, bool for_metrics, char bound[64],
 			    struct error *error) MUST_CHECK;
+/* The form that http_server_listen takes: a literal address and a port. */
+bool http_address_is_valid(struct str address);
 /* Stops accepting; idle connections close, busy ones after their answer. A request whose bytes have reached the kernel
  * is answered. */
 void http_server_drain(struct http_server *server);
