@@ -13,6 +13,8 @@
 #include "core/civil.h"
 
 #define YEARS_PER_CYCLE 400
+/* A rule may change the offset in leap years only, which lie up to eight years apart. */
+#define YEARS_APART 10
 #define CYCLE_S (INT64_C(146097) * 86400)
 #define UNIX_S_MIN (WALL_US_MIN / US_PER_SECOND)
 #define UNIX_S_MAX (WALL_US_MAX / US_PER_SECOND)
@@ -340,13 +342,15 @@ static int64_t table_add_rule(struct table *table, const struct rule *rule, cons
 
 	int32_t first_year = civil_from_seconds(last_s).year;
 
-	int32_t cycle_year = first_year + 1 + YEARS_PER_CYCLE;
+	int32_t cycle_year = first_year + YEARS_APART + YEARS_PER_CYCLE;
 	int64_t cycle_from_s = civil_to_days(cycle_year, 1, 1) * 86400;
-	int64_t end_s = civil_to_days(cycle_year + 2, 1, 1) * 86400;
+	int64_t end_s = civil_to_days(cycle_year + YEARS_APART, 1, 1) * 86400;
+	int64_t rule_only_s = civil_to_days(first_year + 2, 1, 1) * 86400;
 
-	/* From the year before, because a rule's time of day may reach into the next year; up to an instant well behind the
-	 * cycle's end, so that every instant before it has its next change. */
-	for (int32_t year = first_year - 1; year <= cycle_year + 2; year++) {
+	/* From the year before, because a rule's time of day may reach into the next year. Well before the cycle
+	 * repeats itself and well behind its end there are changes of the rule alone, so that every repeated instant
+	 * has its neighbours. */
+	for (int32_t year = first_year - 1; year <= cycle_year + YEARS_APART; year++) {
 		struct change pair[2];
 
 		rule_changes(rule, year, pair);
@@ -354,6 +358,9 @@ static int64_t table_add_rule(struct table *table, const struct rule *rule, cons
 			if (pair[i].at_s > last_s && pair[i].at_s < end_s)
 				table_add(table, pair[i]);
 	}
+	/* Summer time all year, or none: nothing to repeat. */
+	if (table->n == 0 || table->changes[table->n - 1].at_s < rule_only_s)
+		return INT64_MAX;
 	return cycle_from_s;
 }
 
@@ -372,7 +379,7 @@ const struct zone *zone_read(struct arena *arena, struct str bytes)
 	if (footer.n > 0 && !rule_parse(footer, &rule))
 		return NULL;
 
-	struct table table = { .room = block.times_n + 2 * (YEARS_PER_CYCLE + 5) };
+	struct table table = { .room = block.times_n + 2 * (YEARS_PER_CYCLE + 2 * YEARS_APART + 2) };
 
 	table.changes = arena_alloc(arena, table.room * sizeof table.changes[0]);
 	if (!table_add_block(&table, &block))
