@@ -87,7 +87,7 @@ void answer_format_date(char date[ANSWER_DATE_BYTES], struct wall now)
 {
 	static const char days[] = "SunMonTueWedThuFriSat";
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	time_t seconds = (time_t)(now.us / US_PER_SECOND);
+	time_t seconds = (time_t)(now.us / US_PER_SECOND - (now.us % US_PER_SECOND < 0));
 	struct tm tm = { 0 };
 	struct buf text;
 

@@ -103,7 +103,6 @@ static int on_headers_complete(llhttp_t *llhttp)
 	struct request_reader *reader = llhttp->data;
 
 	reader->is_head_complete = true;
-	reader->keep_alive = llhttp_should_keep_alive(llhttp);
 	/* We never switch protocols: "Upgrade" is a header like any other, and the body behind it is a body. */
 	llhttp->upgrade = 0;
 	return 0;
@@ -230,11 +229,10 @@ static size_t feed_body(struct request_reader *reader, struct str bytes)
 	llhttp_errno_t verdict = llhttp_execute(&reader->llhttp, bytes.p, bytes.n);
 	const char *end = verdict == HPE_OK ? bytes.p + bytes.n : llhttp_get_error_pos(&reader->llhttp);
 
+	if (reader->step != REQUEST_REFUSED)
+		accept_framing(reader, end); /* before llhttp's complaint, so that portions decide nothing */
 	if (verdict != HPE_OK && !reader->is_message_complete)
-		refuse_malformed(reader, "malformed body");
-	if (reader->step == REQUEST_REFUSED)
-		return bytes.n;
-	accept_framing(reader, end);
+		refuse_malformed(reader, reader->is_chunked ? "malformed chunked body" : "malformed body");
 	if (reader->step == REQUEST_REFUSED || !reader->is_message_complete)
 		return bytes.n;
 	assert(!reader->is_chunked || reader->chunk == CHUNK_END);
@@ -445,6 +443,19 @@ static void set_views(struct request_reader *reader)
 		request->host = reader->authority;
 }
 
+/* RFC 9110 section 7.6.1: a list of words, perhaps in several headers. */
+static bool connection_says(const struct http_request *request, struct str word)
+{
+	for (size_t i = 0; i < request->headers_n; i++) {
+		struct str rest = request->headers[i].value;
+
+		while (rest.p && str_equal_nocase(request->headers[i].name, STR("connection")))
+			if (str_equal_nocase(trim_blanks(str_split(rest, ',', &rest)), word))
+				return true;
+	}
+	return false;
+}
+
 /* Has llhttp read the head, told that the method is POST, and compares. */
 static bool is_framing_agreed(struct request_reader *reader)
 {
@@ -479,6 +490,8 @@ static void on_head_complete(struct request_reader *reader)
 		set_views(reader);
 	if (reader->step == REQUEST_REFUSED)
 		return;
+	reader->keep_alive = !connection_says(&reader->request, STR("close")) &&
+			     (!reader->is_http_1_0 || connection_says(&reader->request, STR("keep-alive")));
 	if (reader->length > reader->limits->body_bytes_max)
 		request_refuse(reader, 413, "the body is too large");
 	else if (!is_framing_agreed(reader))

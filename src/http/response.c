@@ -28,7 +28,7 @@ enum chunk_state {
 
 enum { STATUS_BYTES = 12 }; /* "HTTP/1.1 200" */
 
-static const struct str retry_after_name = { "retry-after", 11 };
+static const struct str retry_after_name = { "retry-after", 11 }, coding_name = { "transfer-encoding", 17 };
 
 static_assert(sizeof(llhttp_t) <= sizeof((struct response *)0)->parser, "an llhttp_t fits");
 
@@ -170,12 +170,15 @@ static bool accept_name_byte(struct response *response, char byte)
 
 	if (byte == ':') {
 		response->is_retry_after = response->is_retry_after && at == retry_after_name.n;
+		response->is_coding = response->is_coding && at == coding_name.n;
 		response->retry_afters_n += response->is_retry_after;
 		response->head_state = HEADER_VALUE;
 		return true;
 	}
 	if (at >= retry_after_name.n || lower(byte) != retry_after_name.p[at])
 		response->is_retry_after = false;
+	if (at >= coding_name.n || lower(byte) != coding_name.p[at])
+		response->is_coding = false;
 	return is_token(byte);
 }
 
@@ -183,16 +186,19 @@ static bool accept_header_start(struct response *response, char byte)
 {
 	response->head_state = byte == '\r' ? HEAD_LF : HEADER_NAME;
 	response->line_n = 0;
-	response->is_retry_after = true;
+	response->is_retry_after = response->is_coding = response->is_value_empty = true;
 	return byte == '\r' || (byte != ':' && accept_name_byte(response, byte));
 }
 
+/* llhttp takes an empty Transfer-Encoding for none; another reader might not. */
 static bool accept_value_byte(struct response *response, char byte)
 {
 	if (byte == '\r') {
 		response->head_state = LINE_LF;
-		return true;
+		return !(response->is_coding && response->is_value_empty);
 	}
+	if (byte != ' ' && byte != '\t')
+		response->is_value_empty = false;
 	if (response->is_retry_after && response->retry_after_n < sizeof response->retry_after)
 		response->retry_after[response->retry_after_n++] = byte;
 	return is_text(byte);

@@ -43,7 +43,7 @@ struct response {
 	size_t head_n, line_n, body_raw_n, retry_after_n;
 	unsigned interim_n, retry_afters_n;
 	unsigned char head_state, chunk_state;
-	bool is_retry_after; /* the header being read */
+	bool is_retry_after, is_coding, is_value_empty; /* of the header being read */
 	bool is_head_over, is_head_agreed, is_chunked, is_last_chunk, is_message_over;
 	const char *framing_at; /* within the bytes being fed: the first that llhttp has not called body */
 	char retry_after[RESPONSE_RETRY_AFTER_BYTES_MAX];
