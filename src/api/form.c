@@ -142,34 +142,42 @@ static size_t find_bytes(struct str text, struct str wanted)
 	return at ? (size_t)(at - text.p) : text.n;
 }
 
-/* The value of a parameter of a Content-Disposition, quotes and backslashes undone; absent when it is not there. */
+/* Reads the value at the beginning of `text` into `out`, or with NULL only passes over it; returns where it ends. */
+static size_t disposition_value(struct str text, char *out, size_t *out_n)
+{
+	size_t i = 0;
+	bool is_quoted;
+
+	while (i < text.n && (text.p[i] == ' ' || text.p[i] == '\t'))
+		i++;
+	is_quoted = i < text.n && text.p[i] == '"';
+	for (i += is_quoted; i < text.n && text.p[i] != (is_quoted ? '"' : ';'); i++) {
+		if (is_quoted && text.p[i] == '\\' && i + 1 < text.n)
+			i++;
+		if (out)
+			out[(*out_n)++] = text.p[i];
+	}
+	return i + is_quoted;
+}
+
+/* The value of a parameter of a Content-Disposition, quotes and backslashes undone; absent when it is not there. Only
+ * that value gets memory: a line may have hundreds of others. */
 static struct str disposition_parameter(struct arena *arena, struct str line, struct str name)
 {
 	struct str rest = line;
 
 	str_split(rest, ';', &rest);
 	while (rest.p && rest.n) {
-		struct str key = str_trim(str_slice(rest, 0, str_find(rest, '=')));
-		bool is_wanted = str_equal_nocase(key, name);
-		char *out = arena_alloc(arena, rest.n + 1);
-		size_t n = 0, i = str_find(rest, '=') + 1;
+		size_t key_n = str_find(rest, '='), n = 0;
+		struct str value = str_slice(rest, key_n + 1, rest.n);
 
-		while (i < rest.n && (rest.p[i] == ' ' || rest.p[i] == '\t'))
-			i++;
-		if (i < rest.n && rest.p[i] == '"') {
-			for (i++; i < rest.n && rest.p[i] != '"'; i++) {
-				if (rest.p[i] == '\\' && i + 1 < rest.n)
-					i++;
-				out[n++] = rest.p[i];
-			}
-			i++;
-		} else {
-			for (; i < rest.n && rest.p[i] != ';'; i++)
-				out[n++] = rest.p[i];
-		}
-		if (is_wanted)
+		if (str_equal_nocase(str_trim(str_slice(rest, 0, key_n)), name)) {
+			char *out = arena_alloc(arena, value.n + 1);
+
+			disposition_value(value, out, &n);
 			return (struct str){ out, n };
-		str_split(str_slice(rest, i, rest.n), ';', &rest);
+		}
+		str_split(str_slice(value, disposition_value(value, NULL, NULL), value.n), ';', &rest);
 	}
 	return (struct str){ NULL, 0 };
 }
