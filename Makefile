@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The front door; meson does the work. `make run` to try it, `make test` to test it, `make build` for build/seed-scheduler.
+# `make fuzz TARGET=json TIME=90` searches for inputs that break a parser; without TARGET all in turn (docs/design/fuzzing.md).
 
 SANITIZE ?= address,undefined
 CLANG ?= clang
 # Debian's own, for which Debian's packages are: another one earlier on the PATH would lack them.
 PYTHON ?= /usr/bin/python3
 
-.PHONY: build run test test-build deps deps-test crash property format install clean
+.PHONY: build run test test-build deps deps-test crash fuzz property format install clean
 
 build: deps
 	@test -f build/release/build.ninja || meson setup build/release --buildtype=release -Db_lto=true -Dtests=false
@@ -29,6 +30,10 @@ test-build: deps-test
 # kill -9 under load, 50 times, with an independent receiver and oracle.
 crash: test-build
 	SEED_BINARY=$(CURDIR)/build/test/seed-scheduler $(PYTHON) tests/e2e/crash.py --kills 50
+
+# Needs clang; builds in build/fuzz.
+fuzz: deps-test
+	@CLANG="$(CLANG)" tests/fuzz/run.sh "$(TARGET)" "$(or $(TIME),60)"
 
 deps:
 	@tools/install-deps.sh build
