@@ -33,9 +33,28 @@ static bool is_numeric(struct str host, uint8_t v4[4])
 	return true;
 }
 
+static const struct egress_policy nothing_listed;
+
+/* A final dot and case do not matter; the names of the machine itself are refused unless loopback is listed. */
+static void check_name(struct str host, struct str undotted)
+{
+	static struct egress_policy loopback_listed;
+	enum address_verdict verdict = address_judge_name(&nothing_listed, host);
+	struct str localhost = STR(".localhost");
+	bool is_local = str_equal_nocase(undotted, str_slice(localhost, 1, localhost.n)) ||
+			(undotted.n > localhost.n &&
+			 str_equal_nocase(str_slice(undotted, undotted.n - localhost.n, localhost.n), localhost));
+
+	if (loopback_listed.allowed_n == 0)
+		assert(egress_allow(&loopback_listed, STR("127.0.0.0/8")) &&
+		       egress_allow(&loopback_listed, STR("::1")));
+	assert(verdict == ADDRESS_ALLOWED || verdict == ADDRESS_DENIED || verdict == ADDRESS_DENIED_METADATA);
+	assert(verdict == address_judge_name(&nothing_listed, undotted) && (!is_local || verdict == ADDRESS_DENIED));
+	assert(verdict != ADDRESS_DENIED || address_judge_name(&loopback_listed, host) == ADDRESS_ALLOWED);
+}
+
 static void check_host(const struct url *url)
 {
-	static const struct egress_policy nothing_listed = { 0 };
 	struct str undotted = url->host;
 	struct address address;
 	uint8_t v4[4], v6[16];
@@ -44,6 +63,7 @@ static void check_host(const struct url *url)
 	if (url->host_kind == URL_HOST_NAME) {
 		undotted.n -= str_ends_with(undotted, STR("."));
 		assert(!is_numeric(url->host, v4) && !is_numeric(undotted, v4));
+		check_name(url->host, undotted);
 		return;
 	}
 	if (url->host_kind == URL_HOST_IPV4) {
