@@ -4,7 +4,7 @@
  * Missed are the occurrences before `missed_before`. A gap of up to 60 s is no gap: everything in it runs. In a longer
  * one the policy says from which occurrence on they run; all before that one are one skipped range, counted by
  * arithmetic. Occurrences from `missed_before` on run, however late they are by now. Invariant: skipped_from <=
- * skipped_to < planned_at < next_at. */
+ * skipped_to < planned_at < next_at; blocked ones lie where the run would. */
 #include "core/planner.h"
 
 #include <assert.h>
@@ -96,6 +96,18 @@ static bool is_gap(const struct plan_input *input)
 	return input->missed_before.us - input->next_at.us > PLANNER_GAP_RUN_IN_FULL_S * US_PER_SECOND;
 }
 
+/* The run, and everything due after it, is skipped; returns the last of them. */
+static struct wall plan_blocked(const struct plan_input *input, struct plan *plan)
+{
+	struct gap due = { .timing = input->timing, .first = plan->planned_at };
+
+	plan->has_run = false;
+	plan->blocked_from = due.first;
+	plan->blocked_to = gap_previous(&due, input->until);
+	plan->blocked_count = 1 + timing_count(input->timing, due.first, plan->blocked_to);
+	return plan->blocked_to;
+}
+
 /* Fills in what runs and what is skipped; returns the last occurrence that this plan deals with. */
 static struct wall plan_due(const struct plan_input *input, struct plan *plan)
 {
@@ -121,7 +133,8 @@ static struct wall plan_due(const struct plan_input *input, struct plan *plan)
 
 static void check(const struct plan *plan, const struct plan_input *input, struct wall done)
 {
-	assert(plan->has_run || plan->skipped_count > 0);
+	assert(plan->has_run || plan->skipped_count > 0 || plan->blocked_count > 0);
+	assert(!plan->has_run || !input->is_blocked);
 	if (plan->skipped_count > 0) {
 		assert(plan->skipped_from.us == input->next_at.us);
 		assert(plan->skipped_from.us <= plan->skipped_to.us && plan->skipped_to.us <= done.us);
@@ -130,6 +143,12 @@ static void check(const struct plan *plan, const struct plan_input *input, struc
 	if (plan->has_run) {
 		assert(plan->planned_at.us >= input->next_at.us && plan->planned_at.us <= input->until.us);
 		assert(plan->skipped_count == 0 || plan->skipped_to.us < plan->planned_at.us);
+	}
+	if (plan->blocked_count > 0) {
+		assert(input->is_blocked && plan->blocked_from.us >= input->next_at.us);
+		assert(plan->skipped_count == 0 || plan->skipped_to.us < plan->blocked_from.us);
+		assert(plan->blocked_from.us <= plan->blocked_to.us && plan->blocked_to.us <= done.us);
+		assert((plan->blocked_count == 1) == (plan->blocked_from.us == plan->blocked_to.us));
 	}
 	assert(!plan->has_next || wall_is_after(plan->next_at, done));
 }
@@ -143,6 +162,10 @@ struct plan planner_step(const struct plan_input *input)
 		return plan;
 
 	struct wall done = plan_due(input, &plan);
+
+	if (plan.has_run && input->is_blocked)
+		done = plan_blocked(input, &plan);
+
 	bool was_last_run = plan.has_run && input->runs_left == 1;
 
 	if (!was_last_run)

@@ -19,7 +19,16 @@ enum schedule_field {
 	SCHEDULE_ENABLED = 1 << 7,
 	SCHEDULE_TIMEZONE = 1 << 8,
 	SCHEDULE_SIGNING_SECRET = 1 << 9,
+	SCHEDULE_CATCH_UP = 1 << 10,
+	SCHEDULE_OVERLAP = 1 << 11,
 };
+
+/* Stored in the database: append only. What happens to occurrences that were missed (P7): core/planner.h. */
+enum catch_up { CATCH_UP_LATEST = 0, CATCH_UP_ALL = 1, CATCH_UP_NONE = 2 };
+
+/* Stored in the database: append only. What happens to an occurrence while an earlier run of its schedule is open
+ * (P10): it runs beside it, is recorded as skipped, or waits until that run is over. */
+enum overlap { OVERLAP_ALLOW = 0, OVERLAP_SKIP = 1, OVERLAP_QUEUE = 2 };
 
 /* Absent text (p == NULL) is null on the wire. Validated before it gets here. */
 struct schedule_definition {
@@ -35,6 +44,8 @@ struct schedule_definition {
 	struct wall once_at; /* of a schedule with neither cron nor interval; kept as sent otherwise, without effect */
 	bool enabled;
 	struct str timezone; /* IANA name, never absent */
+	enum catch_up catch_up;
+	enum overlap overlap;
 };
 
 /* What a read shows: secrets only as "is set". */

@@ -135,6 +135,8 @@ static void claim_done(struct store_job *job)
 		answer.more = batch->more;
 		answer.has_next = batch->has_next;
 		answer.next_at = batch->next_at;
+		answer.has_no_ahead = batch->has_no_ahead;
+		answer.no_ahead_at = batch->no_ahead_at;
 	}
 	arena_release(&batch->arena);
 	claim->jobs->options.on_claim(claim->jobs->options.ctx, &answer);

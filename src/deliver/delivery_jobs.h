@@ -21,6 +21,8 @@ struct claim_answer {
 	uint32_t runs_n;
 	bool more, has_next;
 	struct wall next_at;
+	bool has_no_ahead;
+	struct wall no_ahead_at;
 };
 
 /* The answer to a job of records: for each the slot, and whether it was fenced (nothing was written, the run is not

@@ -175,6 +175,8 @@ static void on_claim(void *ctx, const struct claim_answer *answer)
 				     .more = answer->more,
 				     .has_next = answer->has_next,
 				     .next_at = answer->next_at,
+				     .has_no_ahead = answer->has_no_ahead,
+				     .no_ahead_at = answer->no_ahead_at,
 				     .of_lane = answer->claim->of_lane,
 				     .lane = answer->claim->lane },
 		});

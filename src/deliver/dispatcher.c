@@ -164,6 +164,9 @@ static void on_claim_ended(struct dispatcher *d, const struct dispatch_event *ev
 			hint(d, d->now.wall);
 		else if (event->claimed.has_next)
 			hint(d, event->claimed.next_at);
+		/* Claims are made half a look-ahead early; this one is not to be. */
+		if (!failed && event->claimed.has_no_ahead)
+			hint(d, wall_add_us(event->claimed.no_ahead_at, d->options.look_ahead_us / 2));
 		return;
 	}
 

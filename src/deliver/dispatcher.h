@@ -68,6 +68,8 @@ struct dispatch_event {
 				    */
 			bool has_next;
 			struct wall next_at; /* otherwise the earliest instant at which something will be due */
+			bool has_no_ahead;
+			struct wall no_ahead_at; /* likewise, of what can be claimed only then, not ahead */
 			bool of_lane;	     /* the answer to CLAIM_LANE for `lane`; also set in CLAIM_FAILED */
 			int64_t lane;
 		} claimed; /* CLAIMED, CLAIM_FAILED */

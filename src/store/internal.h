@@ -14,6 +14,9 @@
 /* Earlier than every instant: the last_at of a schedule that has not planned anything. */
 #define STORE_NEVER_US (WALL_US_MIN - 1)
 
+/* Schedules whose ids are the same modulo this share a bit. */
+#define STORE_QUEUE_BITS 65536
+
 /* What the verbs have to tell once their transaction is on disk; a savepoint remembers how far it had come. */
 struct store_effects {
 	bool has_due;
@@ -42,7 +45,8 @@ struct store {
 	struct wall zones_checked_at;
 	int64_t next_run_id;
 	int64_t next_lease;
-	int64_t purge_at; /* the run id up to which the present round of purging has come */
+	uint64_t queues[STORE_QUEUE_BITS / 64]; /* see store_queue.c */
+	int64_t purge_at;			/* the run id up to which the present round of purging has come */
 
 	struct store_effects effects, effects_at_savepoint;
 	int64_t *revoked; /* owned; effects.revoked_n are filled */
@@ -51,7 +55,7 @@ struct store {
 	/* Scratch of store_claim, kept from call to call. */
 	struct run *claimed;
 	size_t claimed_n, claimed_room;
-	struct store_due_key *eligible, *due;
+	struct store_due_key *eligible, *due, *due_no_ahead;
 	size_t keys_room;
 };
 
@@ -156,6 +160,24 @@ enum err store_push_added(struct store *store, const struct schedule *schedule, 
 /* Queues a metric for METRICS_URL, if there is one. */
 enum err store_push_metric(struct store *store, const char *key, int64_t value, struct wall now) MUST_CHECK;
 
+/* --- store_queue.c --------------------------------------------------------------------------------------- */
+
+/* A run of this schedule is queued, or is about to be. */
+void store_queue_note(struct store *store, int64_t schedule_id);
+/* The open run waits from now on for the others of its schedule. */
+enum err store_queue_join(struct store *store, int64_t schedule_id, int64_t run_id) MUST_CHECK;
+/* To be called whenever a run of the schedule has ended: the oldest queued one becomes eligible, if no open one is left
+ * that is not queued. Costs nothing where nothing was ever queued. */
+enum err store_queue_advance(struct store *store, int64_t schedule_id, struct wall now) MUST_CHECK;
+/* `overlap` is not allow any more: what is open and not leased waits. Advance afterwards. */
+enum err store_queue_gather(struct store *store, int64_t schedule_id) MUST_CHECK;
+/* `overlap` is allow from now on: nothing waits. */
+enum err store_queue_dissolve(struct store *store, int64_t schedule_id, struct wall now) MUST_CHECK;
+/* At opening: which schedules have a queue. */
+enum err store_queue_load(struct store *store) MUST_CHECK;
+/* At start: every queue advances. */
+enum err store_queue_recover(struct store *store, struct wall now) MUST_CHECK;
+
 /* --- store_recall.c -------------------------------------------------------------------------------------- */
 
 /* Stored in runs.recall. */
@@ -178,8 +200,12 @@ struct store_run_draft {
 	int64_t schedule_id, definition_id;
 	enum run_kind kind;
 	struct wall planned_at;
-	int64_t lease; /* 0: waits, eligible at once */
+	int64_t lease;	/* 0: waits, eligible at once unless queued */
+	bool is_queued; /* behind an earlier run of its schedule */
 };
+
+/* Stored in skips.reason. */
+enum store_skip { STORE_SKIP_MISSED = 0, STORE_SKIP_OVERLAP = 1 };
 
 enum err store_run_insert(struct store *store, const struct store_run_draft *draft, struct wall now) MUST_CHECK;
 /* Ends an open run unsent or before its next attempt; tells the delivery side when it was leased. */

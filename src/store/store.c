@@ -230,6 +230,8 @@ static enum err load_ids(struct store *store)
 
 	if (err == ERR_OK)
 		err = store_counter_get(store, "run_ids", &purged);
+	if (err == ERR_OK)
+		err = store_queue_load(store);
 	store->next_run_id = (newest > purged ? newest : purged) + 1;
 	store->next_lease = (int64_t)(((uint64_t)random_u32() >> 1) << 32) + 1;
 	return err;
@@ -329,6 +331,7 @@ void store_close(struct store *store)
 	free(store->claimed);
 	free(store->eligible);
 	free(store->due);
+	free(store->due_no_ahead);
 	free(store);
 }
 

@@ -143,7 +143,9 @@ enum err store_schedule_get(struct store *store, const uint8_t uuid[16], struct 
 /* Sets the fields named in `set` (enum schedule_field bits), moves updated_at and updated_by, plans anew (an instant
  * never repeats, P2), and takes back runs recorded but not yet sent: one whose instant is still to come and still on
  * the new timing gets the new definition, any other is cancelled (P13). A leased one gets it when the delivery side
- * releases it; one that is on the wire ends as it would have. Nothing is taken back when nothing changed. */
+ * releases it; one that is on the wire ends as it would have. Nothing is taken back when nothing changed. When
+ * `overlap` ceases to be allow, what is open and not on the wire waits for its turn; when it becomes allow, nothing
+ * waits. */
 enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsigned set,
 			       const struct schedule_definition *changes, int64_t user_id, struct wall now,
 			       struct arena *arena, struct schedule *out) MUST_CHECK;
@@ -187,11 +189,17 @@ struct claim_batch {
 	bool more; /* stopped at `room` (of a lane: more is parked there) */
 	bool has_next;
 	struct wall next_at; /* when something is due next, if not more */
+	bool has_no_ahead;
+	struct wall no_ahead_at; /* when something is due next that can only be claimed then, not ahead of it */
 };
 
 /* P2: plans due occurrences (core/planner.h) and claims eligible runs (retries, requeues, released ones), oldest first;
  * all of it leased when the transaction commits. A schedule that cannot be planned (its zone file is damaged …) is put
- * off for a minute and logged; the others go on. */
+ * off for a minute and logged; the others go on.
+ *
+ * P10: occurrences of a schedule whose `overlap` is skip or queue are planned at their instant and not ahead of it.
+ * While an earlier run of it is open they are recorded as skipped, or as runs that wait and become eligible, the oldest
+ * first, when the one before them has ended in whatever way. No second run of such a schedule is leased. */
 enum err store_claim(struct store *store, const struct store_claim *claim, struct claim_batch *batch) MUST_CHECK;
 
 enum store_record_kind { STORE_DELIVERED, STORE_RETRY, STORE_FAILED, STORE_RELEASE, STORE_PARK };

@@ -92,8 +92,16 @@ static enum err compare_counters(struct store *store, struct store_check *check)
 
 static enum err count_orphans(struct store *store, struct store_check *check)
 {
-	int64_t orphans = 0;
+	int64_t orphans = 0, stuck = 0;
 	enum err err = count(store, SQL_CHECK_ORPHANS, &orphans);
+
+	if (err == ERR_OK)
+		err = count(store, SQL_CHECK_STUCK, &stuck);
+	if (err == ERR_OK && stuck > 0 && check->integrity_ok) {
+		check->integrity_ok = false;
+		snprintf(check->integrity, sizeof check->integrity, "%lld open runs wait for nothing",
+			 (long long)stuck);
+	}
 
 	if (err == ERR_OK && orphans > 0 && check->integrity_ok) {
 		check->integrity_ok = false;

@@ -18,6 +18,7 @@ struct edit {
 	struct str auth_token, signing_secret; /* in the clear, of `after` */
 	bool content_changed;		       /* what is sent */
 	bool timing_changed;		       /* when */
+	bool is_serial_now;		       /* one run at a time from now on */
 	struct wall now;
 };
 
@@ -62,6 +63,11 @@ static void merge_timing(struct edit *edit, unsigned set, const struct schedule_
 		after->timezone = changes->timezone;
 	if (set & SCHEDULE_ENABLED)
 		after->enabled = changes->enabled;
+	if (set & SCHEDULE_CATCH_UP)
+		after->catch_up = changes->catch_up;
+	if (set & SCHEDULE_OVERLAP)
+		after->overlap = changes->overlap;
+	edit->is_serial_now = before->overlap == OVERLAP_ALLOW && after->overlap != OVERLAP_ALLOW;
 	if (!str_equal(before->interval, after->interval))
 		edit->after.anchor_at = edit->now;
 	if (store_is_set(after->cron) || store_is_set(after->interval))
@@ -150,8 +156,9 @@ static enum verdict judge(const struct edit *edit, const struct timing *timing, 
 	if (!edit->after.schedule.definition.enabled ||
 	    (edit->timing_changed && !is_occurrence(timing, run->planned_at)))
 		return CANCEL;
+	/* A leased one comes back as it is, and waits for its turn. */
 	if (!edit->content_changed)
-		return KEEP;
+		return edit->is_serial_now && run->is_leased ? REDEFINE : KEEP;
 	if (run->planned_at.us <= edit->now.us)
 		return CANCEL;
 	return REDEFINE;
@@ -196,6 +203,21 @@ static enum err take_back(struct edit *edit, struct arena *arena)
 	return err;
 }
 
+/* What is left of its runs, one at a time or all at once. */
+static enum err settle_queue(struct edit *edit)
+{
+	int64_t id = edit->after.schedule.row;
+	enum err err = ERR_OK;
+
+	if (edit->after.schedule.definition.overlap == OVERLAP_ALLOW)
+		return edit->before->schedule.definition.overlap == OVERLAP_ALLOW
+			       ? ERR_OK
+			       : store_queue_dissolve(edit->store, id, edit->now);
+	if (edit->is_serial_now)
+		err = store_queue_gather(edit->store, id);
+	return err == ERR_OK ? store_queue_advance(edit->store, id, edit->now) : err;
+}
+
 /* --- writing --------------------------------------------------------------------------------------------- */
 
 static enum err write_definition(struct edit *edit)
@@ -236,6 +258,7 @@ static enum err write_rows(struct edit *edit, int64_t user_id)
 	struct store *store = edit->store;
 	const struct schedule *before = &edit->before->schedule, *after = &edit->after.schedule;
 	const struct schedule_definition *definition = &after->definition;
+	bool no_ahead = definition->overlap != OVERLAP_ALLOW;
 	bool next_moved =
 		before->has_next != after->has_next || (after->has_next && before->next_at.us != after->next_at.us);
 	enum err err = db_run(
@@ -244,8 +267,13 @@ static enum err write_rows(struct edit *edit, int64_t user_id)
 			db_int_or_null(definition->has_frequency, definition->frequency), db_text(definition->cron),
 			db_text(definition->interval), db_int(edit->after.anchor_at.us),
 			db_int_or_null(definition->has_once, definition->once_at.us), db_int(definition->enabled),
-			db_text(definition->timezone), db_int(edit->now.us), db_int_or_null(user_id != 0, user_id)));
+			db_text(definition->timezone), db_int(edit->now.us), db_int_or_null(user_id != 0, user_id),
+			db_int(definition->catch_up), db_int(definition->overlap)));
 
+	if (err == ERR_OK && no_ahead != (before->definition.overlap != OVERLAP_ALLOW)) {
+		err = db_run(store->db, SQL_TIMER_SET_NO_AHEAD, DB_ARGS(db_int(after->row), db_int(no_ahead)));
+		next_moved = true;
+	}
 	if (err == ERR_OK && next_moved)
 		err = db_run(store->db, SQL_TIMER_SET_NEXT,
 			     DB_ARGS(db_int(after->row), db_int_or_null(after->has_next, after->next_at.us)));
@@ -276,11 +304,13 @@ enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsi
 		err = merge_content(&edit, &scratch, set, changes);
 		if (err == ERR_OK && edit.content_changed)
 			err = write_definition(&edit);
-		bool concerns_runs =
-			edit.content_changed || edit.timing_changed || !edit.after.schedule.definition.enabled;
+		bool concerns_runs = edit.content_changed || edit.timing_changed || edit.is_serial_now ||
+				     !edit.after.schedule.definition.enabled;
 
 		if (err == ERR_OK && concerns_runs)
 			err = take_back(&edit, &scratch);
+		if (err == ERR_OK)
+			err = settle_queue(&edit);
 		if (err == ERR_OK)
 			err = plan(&edit);
 		if (err == ERR_OK)

@@ -66,6 +66,7 @@ struct requeue {
 	struct wall now;
 	int64_t schedule_id, failure_id; /* how far it has come */
 	int64_t run_id, attempts, old_definition, present_definition;
+	bool is_serial; /* of the schedule: one run at a time (P10) */
 	/* The pair that was resolved last: runs of one schedule and one snapshot come together. */
 	int64_t known_old, known_present, known_result;
 };
@@ -104,7 +105,8 @@ static enum err open_anew(struct requeue *requeue)
 		return err;
 	return db_run(requeue->store->db, SQL_RUN_REOPEN,
 		      DB_ARGS(db_int(requeue->run_id), db_int(definition),
-			      db_int(requeue->attempts + requeue->store->attempts_max), db_int(requeue->now.us)));
+			      db_int(requeue->attempts + requeue->store->attempts_max), db_int(requeue->now.us),
+			      db_int(requeue->is_serial)));
 }
 
 /* The next failed task, by schedule and id, whose run is over; false when there is none. */
@@ -121,6 +123,7 @@ static bool next_failed(struct requeue *requeue, enum err *err)
 		requeue->attempts = db_get_int(&row, 3);
 		requeue->old_definition = db_get_int(&row, 4);
 		requeue->present_definition = db_get_int(&row, 5);
+		requeue->is_serial = db_get_int(&row, 6) != OVERLAP_ALLOW;
 	}
 	*err = db_end(&row);
 	return found && *err == ERR_OK;
@@ -130,9 +133,18 @@ enum err store_failures_requeue(struct store *store, struct wall now, int64_t *r
 {
 	struct requeue requeue = { .store = store, .now = now };
 	enum err err = ERR_OK;
+	int64_t queue_of = 0; /* a schedule whose runs were queued; its oldest goes first when all are */
 
-	for (*requeued = 0; err == ERR_OK && next_failed(&requeue, &err); (*requeued)++)
+	for (*requeued = 0; err == ERR_OK && next_failed(&requeue, &err); (*requeued)++) {
 		err = open_anew(&requeue);
+		if (err == ERR_OK && queue_of != requeue.schedule_id)
+			err = store_queue_advance(store, queue_of, now);
+		queue_of = requeue.schedule_id;
+		if (requeue.is_serial)
+			store_queue_note(store, queue_of);
+	}
+	if (err == ERR_OK)
+		err = store_queue_advance(store, queue_of, now);
 	if (err == ERR_OK)
 		err = store_counter_add(store, "retries", *requeued);
 	if (err == ERR_OK && *requeued > 0)

@@ -14,7 +14,8 @@ enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall
 	return db_run_one(store->db, SQL_RUN_RECALL, DB_ARGS(db_int(run_id), db_int(recall)));
 }
 
-/* The run never ran, so it is none of those that `frequency` counts; a schedule that had used them up has one left. */
+/* The run never ran, so it is none of those that `frequency` counts; a schedule that had used them up has one left. Who
+ * waited for its end is next. */
 static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall now)
 {
 	struct arena arena = { 0 };
@@ -24,9 +25,11 @@ static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall
 
 	if (err == ERR_OK) {
 		schedule->triggered--;
+		err = store_queue_advance(store, schedule->row, now);
+	}
+	if (err == ERR_OK)
 		err = db_run(store->db, SQL_TIMER_SET_TRIGGERED,
 			     DB_ARGS(db_int(schedule->row), db_int(schedule->triggered)));
-	}
 	if (err == ERR_OK && schedule->definition.enabled && !schedule->has_next) {
 		err = store_plan_next(store, &row, now, &schedule->has_next, &schedule->next_at);
 		if (err == ERR_OK && schedule->has_next) {
@@ -39,31 +42,51 @@ static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall
 	return err;
 }
 
+/* What an edit has made of the schedule of a run that comes back. */
+struct present {
+	int64_t schedule_id, definition_id;
+	enum overlap overlap;
+};
+
+/* Where runs may not overlap it lines up behind older ones that wait (P10). */
+static enum err redefine(struct store *store, int64_t run_id, struct present present, struct wall planned_at,
+			 struct wall now)
+{
+	enum err err =
+		db_run(store->db, SQL_RUN_REDEFINE,
+		       DB_ARGS(db_int(run_id), db_int(present.definition_id), db_int(planned_at.us), db_int(now.us)));
+
+	store_tell_due(store, planned_at);
+	if (err != ERR_OK || present.overlap == OVERLAP_ALLOW)
+		return err;
+	err = store_queue_join(store, present.schedule_id, run_id);
+	return err == ERR_OK ? store_queue_advance(store, present.schedule_id, now) : err;
+}
+
 enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied)
 {
 	struct db_cursor row =
 		db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), db_int_or_null(lease != 0, lease)));
 	enum store_recall recall = STORE_RECALL_CANCEL;
 	struct wall planned_at = { 0 };
-	int64_t definition_id = 0;
+	struct present present = { 0 };
 	uint8_t uuid[16];
 
 	*applied = db_next(&row);
 	if (*applied) {
 		recall = (enum store_recall)db_get_int(&row, 0);
 		planned_at = db_get_wall(&row, 1);
-		definition_id = db_get_int(&row, 2);
 		db_get_bytes(&row, 3, uuid, sizeof uuid);
+		present = (struct present){ .schedule_id = db_get_int(&row, 4),
+					    .definition_id = db_get_int(&row, 2),
+					    .overlap = (enum overlap)db_get_int(&row, 5) };
 	}
 	enum err err = db_end(&row);
 
 	if (err != ERR_OK || !*applied)
 		return err;
-	if (recall == STORE_RECALL_REDEFINE) {
-		store_tell_due(store, planned_at);
-		return db_run(store->db, SQL_RUN_REDEFINE,
-			      DB_ARGS(db_int(run_id), db_int(definition_id), db_int(planned_at.us), db_int(now.us)));
-	}
+	if (recall == STORE_RECALL_REDEFINE)
+		return redefine(store, run_id, present, planned_at, now);
 	err = store_run_cancel(store, run_id, false, 0, now);
 	return err == ERR_OK ? uncount(store, uuid, now) : err;
 }

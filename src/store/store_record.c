@@ -117,6 +117,10 @@ static enum err follow_up(struct recording *recording, const struct store_record
 	}
 	recording->retries += (int)(!is_over && record->attempts == 1) - (int)(is_over && record->attempts > 1);
 	recording->metric_runs -= is_over && record->run_kind == RUN_METRIC;
+	if (is_over && record->run_kind == RUN_SCHEDULE)
+		err = store_queue_advance(store, record->schedule_row, recording->now);
+	if (err != ERR_OK)
+		return err;
 	if (record->kind == STORE_DELIVERED) {
 		if (record->was_failed) {
 			err = db_run(store->db, SQL_FAILURE_DELETE_OF_RUN, DB_ARGS(db_int(record->run_id)));

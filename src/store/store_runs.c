@@ -3,8 +3,9 @@
  *
  * Candidates come as bare keys from two narrow indexes, waiting runs and due schedules, and are merged by instant: the
  * oldest first, whatever it is. Each is then loaded by its key and taken until the room or the memory of the batch is
- * used up. A due schedule advances with one UPDATE however many occurrences it plans, before its runs are inserted: if
- * the database refuses the advance (P2's constraint), nothing of it was written. */
+ * used up. Schedules that run one at a time are due at their instant, not ahead of it (store_queue.c). A due schedule
+ * advances with one UPDATE however many occurrences it plans, before its runs are inserted: if the database refuses the
+ * advance (P2's constraint), nothing of it was written. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ enum err store_run_insert(struct store *store, const struct store_run_draft *dra
 			      DB_ARGS(db_int(store->next_run_id), db_blob(draft->uuid, 16), db_int(draft->schedule_id),
 				      db_int(draft->definition_id), db_int(draft->kind), db_int(draft->planned_at.us),
 				      db_int(now.us), db_int_or_null(!waits, draft->lease),
-				      db_int_or_null(waits, now.us), db_int(store->attempts_max)));
+				      db_int_or_null(waits && !draft->is_queued, now.us), db_int(draft->is_queued),
+				      db_int(store->attempts_max)));
 
 	store->next_run_id++;
 	return err;
@@ -54,11 +56,12 @@ struct claim {
 	struct arena *arena; /* of the batch */
 	int64_t lease;
 	size_t bytes;
+	size_t queued_n; /* planned runs that wait; they take room too, so that one claim's work is bounded */
 };
 
 static bool has_room(const struct claim *claim)
 {
-	return claim->store->claimed_n < claim->request->room && claim->bytes < CLAIM_BYTES_MAX;
+	return claim->store->claimed_n + claim->queued_n < claim->request->room && claim->bytes < CLAIM_BYTES_MAX;
 }
 
 static void keep(struct claim *claim, const struct run *run)
@@ -118,14 +121,17 @@ static enum err take_waiting(struct claim *claim, int64_t id)
 	struct run run;
 	struct sealed sealed;
 	struct db_cursor row = db_query(store->db, SQL_RUN_LOAD, DB_ARGS(db_int(id)));
-	bool found = db_next(&row);
+	bool found = db_next(&row), must_wait = found && db_get_bool(&row, 14);
+	int64_t schedule_id = found ? db_get_int(&row, 1) : 0;
 
-	if (found)
+	if (found && !must_wait)
 		read_run(&row, claim->arena, &run, &sealed);
 	enum err err = db_end(&row);
 
 	if (err != ERR_OK)
 		return err;
+	if (must_wait)
+		return store_queue_join(store, schedule_id, id);
 	if (!found || !open_secrets(claim, &sealed, run.kind == RUN_SCHEDULE ? run.schedule_uuid : run.uuid, &run)) {
 		log_event(LOG_ERROR, "run_put_off", log_int("run", id),
 			  log_text("reason", "its definition is missing or its secrets do not open"));
@@ -147,6 +153,9 @@ struct due {
 	int64_t triggered;
 	bool has_frequency;
 	int64_t frequency;
+	enum catch_up catch_up;
+	enum overlap overlap;
+	bool is_open;	/* an earlier run is; told only where `overlap` asks */
 	struct run run; /* what all its runs have in common */
 	struct sealed sealed;
 };
@@ -166,6 +175,9 @@ static bool read_due(struct claim *claim, const struct db_cursor *at, struct due
 			 .endpoint = db_get_str(at, 11, arena),
 			 .body = db_get_str(at, 12, arena) },
 		.sealed = { db_get_str(at, 13, arena), db_get_str(at, 14, arena) },
+		.catch_up = (enum catch_up)db_get_int(at, 15),
+		.overlap = (enum overlap)db_get_int(at, 16),
+		.is_open = db_get_bool(at, 17),
 	};
 	db_get_bytes(at, 2, due->uuid, sizeof due->uuid);
 	memcpy(due->run.schedule_uuid, due->uuid, sizeof due->uuid);
@@ -182,64 +194,83 @@ static bool read_due(struct claim *claim, const struct db_cursor *at, struct due
 	return store_timing(claim->store, &source, timing) && open_secrets(claim, &due->sealed, due->uuid, &due->run);
 }
 
+/* One range, whatever the number of steps it took. */
+struct skipped {
+	int64_t n;
+	struct wall from, to;
+};
+
 struct advance {
 	bool has_next;
 	struct wall next_at, last_at;
 	int64_t runs, planned;
-	int64_t skipped; /* one range, whatever the number of steps it took */
-	struct wall skipped_from, skipped_to;
-	size_t first; /* the first of its runs in store->claimed */
+	struct skipped skipped[2]; /* by enum store_skip, in the order of their instants */
+	size_t first; /* the first of its runs in store->claimed; of those that wait the lease is 0 */
 };
 
-static void keep_planned(struct claim *claim, const struct due *due, struct wall planned_at)
+static void keep_planned(struct claim *claim, const struct due *due, struct wall planned_at, bool is_queued)
 {
 	struct run run = due->run;
 
 	run.schedule_row = due->schedule_id;
-	run.lease = claim->lease;
+	run.lease = is_queued ? 0 : claim->lease;
 	run.attempts_budget = claim->store->attempts_max;
 	run.planned_at = run.start_at = planned_at;
 	run_uuid(claim->store->installation, due->uuid, planned_at, run.uuid);
 	keep(claim, &run);
 }
 
-static void note_skip(struct advance *advance, const struct plan *plan)
+static void note_skip(struct advance *advance, enum store_skip reason, struct skipped range)
 {
-	if (plan->skipped_count == 0)
+	struct skipped *skipped = &advance->skipped[reason];
+
+	if (range.n == 0)
 		return;
-	if (advance->skipped == 0)
-		advance->skipped_from = plan->skipped_from;
-	advance->skipped += (int64_t)plan->skipped_count;
-	advance->planned += (int64_t)plan->skipped_count;
-	advance->skipped_to = advance->last_at = plan->skipped_to;
+	if (skipped->n == 0)
+		skipped->from = range.from;
+	skipped->n += range.n;
+	skipped->to = advance->last_at = range.to;
+	advance->planned += range.n;
+}
+
+static void note_plan(struct claim *claim, const struct due *due, const struct plan *plan, struct advance *advance)
+{
+	bool is_queued = due->overlap == OVERLAP_QUEUE && (due->is_open || advance->runs > 0);
+
+	note_skip(advance, STORE_SKIP_MISSED,
+		  (struct skipped){ (int64_t)plan->skipped_count, plan->skipped_from, plan->skipped_to });
+	note_skip(advance, STORE_SKIP_OVERLAP,
+		  (struct skipped){ (int64_t)plan->blocked_count, plan->blocked_from, plan->blocked_to });
+	if (plan->has_run) {
+		advance->last_at = plan->planned_at;
+		advance->planned++;
+		advance->runs++;
+		keep_planned(claim, due, plan->planned_at, is_queued);
+	}
+	advance->has_next = plan->has_next;
+	advance->next_at = plan->next_at;
 }
 
 /* Asks the planner until nothing more is due or there is no room; the planner asserts that instants increase. */
 static void plan_due(struct claim *claim, const struct due *due, const struct timing *timing, struct advance *advance)
 {
 	const struct store_claim *request = claim->request;
+	struct wall until = due->overlap == OVERLAP_ALLOW ? request->until : request->now;
 
 	*advance = (struct advance){ .has_next = true, .next_at = due->next_at, .first = claim->store->claimed_n };
-	while (advance->has_next && advance->next_at.us <= request->until.us && has_room(claim)) {
+	while (advance->has_next && advance->next_at.us <= until.us && has_room(claim)) {
 		struct plan_input input = {
 			.timing = timing,
 			.next_at = advance->next_at,
-			.until = request->until,
+			.until = until,
 			.missed_before = request->missed_before,
-			.catch_up = CATCH_UP_LATEST,
+			.catch_up = due->catch_up,
+			.is_blocked = due->overlap == OVERLAP_SKIP && (due->is_open || advance->runs > 0),
 			.runs_left = due->has_frequency ? due->frequency - due->triggered - advance->runs : -1,
 		};
 		struct plan plan = planner_step(&input);
 
-		note_skip(advance, &plan);
-		if (plan.has_run) {
-			advance->last_at = plan.planned_at;
-			advance->planned++;
-			advance->runs++;
-			keep_planned(claim, due, plan.planned_at);
-		}
-		advance->has_next = plan.has_next;
-		advance->next_at = plan.next_at;
+		note_plan(claim, due, &plan, advance);
 	}
 	if (due->has_frequency && due->triggered + advance->runs >= due->frequency)
 		advance->has_next = false;
@@ -262,6 +293,43 @@ static enum err write_advance(struct store *store, int64_t schedule_id, const st
 		      DB_ARGS(id, next, db_int(advance->last_at.us), db_int(advance->runs), db_int(advance->planned)));
 }
 
+static enum err write_skips(struct claim *claim, int64_t schedule_id, const struct advance *advance)
+{
+	enum err err = ERR_OK;
+
+	for (int reason = STORE_SKIP_MISSED; reason <= STORE_SKIP_OVERLAP && err == ERR_OK; reason++) {
+		const struct skipped *skipped = &advance->skipped[reason];
+
+		if (skipped->n == 0)
+			continue;
+		claim->store->effects.skipped += skipped->n;
+		err = db_run(claim->store->db, SQL_SKIP_INSERT,
+			     DB_ARGS(db_int(schedule_id), db_int(skipped->from.us), db_int(skipped->to.us),
+				     db_int(skipped->n), db_int(reason), db_int(claim->request->now.us)));
+	}
+	return err;
+}
+
+/* Of what was planned the runs that wait are not given out. */
+static enum err let_wait(struct claim *claim, int64_t schedule_id, const struct advance *advance)
+{
+	struct store *store = claim->store;
+	size_t kept = advance->first;
+
+	for (size_t i = advance->first; i < store->claimed_n; i++)
+		if (store->claimed[i].lease != 0)
+			store->claimed[kept++] = store->claimed[i];
+
+	size_t queued_n = store->claimed_n - kept;
+
+	store->claimed_n = kept;
+	claim->queued_n += queued_n;
+	if (queued_n == 0)
+		return ERR_OK;
+	store_queue_note(store, schedule_id);
+	return store_queue_advance(store, schedule_id, claim->request->now);
+}
+
 static enum err write_planned(struct claim *claim, const struct due *due, const struct advance *advance)
 {
 	struct store *store = claim->store;
@@ -271,25 +339,21 @@ static enum err write_planned(struct claim *claim, const struct due *due, const 
 		store->claimed_n = advance->first;
 		return put_off(claim, due->schedule_id, db_last_error(store->db));
 	}
-	if (err == ERR_OK && advance->skipped > 0) {
-		store->effects.skipped += advance->skipped;
-		err = db_run(store->db, SQL_SKIP_INSERT,
-			     DB_ARGS(db_int(due->schedule_id), db_int(advance->skipped_from.us),
-				     db_int(advance->skipped_to.us), db_int(advance->skipped),
-				     db_int(claim->request->now.us)));
-	}
+	if (err == ERR_OK)
+		err = write_skips(claim, due->schedule_id, advance);
 	for (size_t i = advance->first; i < store->claimed_n && err == ERR_OK; i++) {
 		struct run *run = &store->claimed[i];
 		struct store_run_draft draft = { .uuid = run->uuid,
 						 .schedule_id = due->schedule_id,
 						 .definition_id = due->definition_id,
 						 .planned_at = run->planned_at,
-						 .lease = claim->lease };
+						 .lease = run->lease,
+						 .is_queued = run->lease == 0 };
 
 		run->id = store->next_run_id;
 		err = store_run_insert(store, &draft, claim->request->now);
 	}
-	return err;
+	return err == ERR_OK && due->overlap == OVERLAP_QUEUE ? let_wait(claim, due->schedule_id, advance) : err;
 }
 
 static enum err take_due(struct claim *claim, int64_t schedule_id)
@@ -308,7 +372,11 @@ static enum err take_due(struct claim *claim, int64_t schedule_id)
 		return put_off(claim, schedule_id, "its time zone cannot be read, or its row is damaged");
 	due.schedule_id = schedule_id;
 	plan_due(claim, &due, &timing, &advance);
-	return write_planned(claim, &due, &advance);
+	err = write_planned(claim, &due, &advance);
+	/* Its body was read in vain, which takes memory all the same. */
+	if (store->claimed_n == advance.first)
+		claim->bytes += due.run.body.n;
+	return err;
 }
 
 /* --- the verb -------------------------------------------------------------------------------------------- */
@@ -329,6 +397,7 @@ static void make_key_room(struct store *store, size_t n)
 		return;
 	store->eligible = memory_resize(store->eligible, n * sizeof *store->eligible);
 	store->due = memory_resize(store->due, n * sizeof *store->due);
+	store->due_no_ahead = memory_resize(store->due_no_ahead, n * sizeof *store->due_no_ahead);
 	store->keys_room = n;
 }
 
@@ -345,42 +414,62 @@ static enum err take_of_lane(struct claim *claim, struct claim_batch *batch)
 	return err;
 }
 
-static enum err take_oldest(struct claim *claim, struct claim_batch *batch)
-{
-	struct store *store = claim->store;
-	const struct store_claim *request = claim->request;
-	uint32_t eligible_n, due_n, e = 0, d = 0;
-	enum err err =
-		list_keys(store, SQL_RUNS_ELIGIBLE, request->until.us, request->room + 1, store->eligible, &eligible_n);
+/* One source of candidates: keys in the order of their instants. */
+struct source {
+	enum statement statement;
+	struct wall until;
+	struct store_due_key *keys;
+	enum err (*take)(struct claim *claim, int64_t id);
+	uint32_t n, at;
+};
 
-	if (err == ERR_OK)
-		err = list_keys(store, SQL_TIMERS_DUE, request->until.us, request->room + 1, store->due, &due_n);
-	while (err == ERR_OK && has_room(claim) && (e < eligible_n || d < due_n)) {
-		if (d == due_n || (e < eligible_n && store->eligible[e].at.us <= store->due[d].at.us))
-			err = take_waiting(claim, store->eligible[e++].id);
-		else
-			err = take_due(claim, store->due[d++].id);
-	}
-	if (err != ERR_OK)
-		return err;
-	/* The last schedule may have had more than there was room for: its next instant tells. */
-	batch->more = e < eligible_n || d < due_n;
-	return ERR_OK;
+/* The source whose next key is the oldest, the first of several; NULL when all are used up. */
+static struct source *oldest_source(struct source *sources, size_t n)
+{
+	struct source *oldest = NULL;
+
+	for (struct source *source = sources; source < sources + n; source++)
+		if (source->at < source->n &&
+		    (!oldest || source->keys[source->at].at.us < oldest->keys[oldest->at].at.us))
+			oldest = source;
+	return oldest;
 }
 
-static enum err find_next(struct store *store, struct wall until, struct claim_batch *batch)
+static enum err take_oldest(struct claim *claim, struct claim_batch *batch)
 {
-	struct db_cursor row = db_query(store->db, SQL_NEXT_INSTANT, DB_NO_ARGS);
+	enum { SOURCES_N = 3 };
+	struct store *store = claim->store;
+	const struct store_claim *request = claim->request;
+	struct source *source, sources[SOURCES_N] = {
+		{ SQL_RUNS_ELIGIBLE, request->until, store->eligible, take_waiting, 0, 0 },
+		{ SQL_TIMERS_DUE, request->until, store->due, take_due, 0, 0 },
+		{ SQL_TIMERS_DUE_NO_AHEAD, request->now, store->due_no_ahead, take_due, 0, 0 },
+	};
+	enum err err = ERR_OK;
 
-	if (db_next(&row) && !db_is_null(&row, 0)) {
-		batch->has_next = true;
-		batch->next_at = db_get_wall(&row, 0);
-	}
-	enum err err = db_end(&row);
-
-	if (batch->has_next && batch->next_at.us <= until.us)
-		batch->more = true;
+	for (size_t i = 0; i < SOURCES_N && err == ERR_OK; i++)
+		err = list_keys(store, sources[i].statement, sources[i].until.us, request->room + 1, sources[i].keys,
+				&sources[i].n);
+	while (err == ERR_OK && has_room(claim) && (source = oldest_source(sources, SOURCES_N)))
+		err = source->take(claim, source->keys[source->at++].id);
+	/* The last schedule may have had more than there was room for: its next instant tells. */
+	batch->more = err == ERR_OK && oldest_source(sources, SOURCES_N);
 	return err;
+}
+
+static enum err find_next(struct store *store, const struct store_claim *request, struct claim_batch *batch)
+{
+	struct db_cursor row = db_query(store->db, SQL_NEXT_INSTANTS, DB_NO_ARGS);
+
+	if (db_next(&row)) {
+		batch->has_next = !db_is_null(&row, 0);
+		batch->next_at = db_get_wall(&row, 0);
+		batch->has_no_ahead = !db_is_null(&row, 1);
+		batch->no_ahead_at = db_get_wall(&row, 1);
+	}
+	batch->more |= (batch->has_next && batch->next_at.us <= request->until.us) ||
+		       (batch->has_no_ahead && batch->no_ahead_at.us <= request->now.us);
+	return db_end(&row);
 }
 
 enum err store_claim(struct store *store, const struct store_claim *request, struct claim_batch *batch)
@@ -397,7 +486,7 @@ enum err store_claim(struct store *store, const struct store_claim *request, str
 	if (err == ERR_OK)
 		err = request->of_lane ? take_of_lane(&claim, batch) : take_oldest(&claim, batch);
 	if (err == ERR_OK && !request->of_lane)
-		err = find_next(store, request->until, batch);
+		err = find_next(store, request, batch);
 	if (err != ERR_OK) {
 		arena_release(&batch->arena);
 		*batch = (struct claim_batch){ 0 };
@@ -418,6 +507,8 @@ enum err store_recover(struct store *store, struct wall now, int64_t *recovered)
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_RUNS_RECOVER, DB_ARGS(db_int(now.us)));
 	*recovered = err == ERR_OK ? db_changes(store->db) : 0;
+	if (err == ERR_OK)
+		err = store_queue_recover(store, now);
 	if (*recovered > 0)
 		store_tell_due(store, now);
 	return err;
@@ -425,14 +516,13 @@ enum err store_recover(struct store *store, struct wall now, int64_t *recovered)
 
 enum err store_oldest_due(struct store *store, struct wall now, int64_t *age_us)
 {
-	int64_t next_us = 0;
-	struct db_cursor row = db_query(store->db, SQL_NEXT_INSTANT, DB_NO_ARGS);
-	bool found = db_next(&row) && !db_is_null(&row, 0);
+	struct db_cursor row = db_query(store->db, SQL_NEXT_INSTANTS, DB_NO_ARGS);
 
-	if (found)
-		next_us = db_get_int(&row, 0);
-	enum err err = db_end(&row);
-
-	*age_us = found && next_us < now.us ? now.us - next_us : 0;
-	return err;
+	*age_us = 0;
+	if (db_next(&row)) {
+		for (unsigned i = 0; i < 2; i++)
+			if (!db_is_null(&row, i) && now.us - db_get_int(&row, i) > *age_us)
+				*age_us = now.us - db_get_int(&row, i);
+	}
+	return db_end(&row);
 }

@@ -35,6 +35,8 @@ enum {
 	AT_LANE,
 	AT_AUTH_TOKEN,
 	AT_SIGNING_SECRET,
+	AT_CATCH_UP,
+	AT_OVERLAP,
 };
 
 void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct store_schedule_row *row)
@@ -53,6 +55,8 @@ void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct
 				.once_at = db_get_wall(at, AT_ONCE),
 				.enabled = db_get_bool(at, AT_ENABLED),
 				.timezone = db_get_str(at, AT_TIMEZONE, arena),
+				.catch_up = (enum catch_up)db_get_int(at, AT_CATCH_UP),
+				.overlap = (enum overlap)db_get_int(at, AT_OVERLAP),
 			},
 			.has_next = !db_is_null(at, AT_NEXT),
 			.next_at = db_get_wall(at, AT_NEXT),
@@ -204,14 +208,15 @@ static enum err insert_rows(struct store *store, struct store_schedule_row *row)
 			db_text(definition->interval), db_int(row->anchor_at.us),
 			db_int_or_null(definition->has_once, definition->once_at.us), db_int(definition->enabled),
 			db_text(definition->timezone), db_int(schedule->created_at.us),
-			db_int_or_null(schedule->created_by != 0, schedule->created_by)));
+			db_int_or_null(schedule->created_by != 0, schedule->created_by), db_int(definition->catch_up),
+			db_int(definition->overlap)));
 
 	if (err != ERR_OK)
 		return err;
 	row->schedule.row = db_last_id(store->db);
 	err = db_run(store->db, SQL_TIMER_INSERT,
 		     DB_ARGS(db_int(schedule->row), db_int_or_null(schedule->has_next, schedule->next_at.us),
-			     db_int(row->last_at.us)));
+			     db_int(row->last_at.us), db_int(definition->overlap != OVERLAP_ALLOW)));
 	if (err == ERR_OK)
 		err = store_counter_add(store, "schedules", 1);
 	if (err == ERR_OK)

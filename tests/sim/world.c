@@ -328,6 +328,8 @@ static void hear_claim(struct world *world, const struct job *job)
 							  .more = job->ok && job->batch.more,
 							  .has_next = job->ok && job->batch.has_next,
 							  .next_at = job->batch.next_at,
+							  .has_no_ahead = job->ok && job->batch.has_no_ahead,
+							  .no_ahead_at = job->batch.no_ahead_at,
 							  .of_lane = job->claim.of_lane,
 							  .lane = job->claim.lane } });
 	free(runs);

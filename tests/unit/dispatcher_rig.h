@@ -149,8 +149,8 @@ static inline struct run *run_new(int64_t id, int64_t lane, int64_t start_us)
 }
 
 struct claimed {
-	bool more, has_next, of_lane;
-	int64_t next_us, lane;
+	bool more, has_next, of_lane, has_no_ahead;
+	int64_t next_us, lane, no_ahead_us;
 };
 
 static inline void rig_claimed(struct rig *rig, struct run **runs, uint32_t n, struct claimed c)
@@ -161,6 +161,8 @@ static inline void rig_claimed(struct rig *rig, struct run **runs, uint32_t n, s
 							    .more = c.more,
 							    .has_next = c.has_next,
 							    .next_at = { c.next_us },
+							    .has_no_ahead = c.has_no_ahead,
+							    .no_ahead_at = { c.no_ahead_us },
 							    .of_lane = c.of_lane,
 							    .lane = c.lane } });
 }

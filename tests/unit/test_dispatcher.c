@@ -74,6 +74,32 @@ static void claims_ahead_of_what_is_due_next_and_only_then(void **state)
 	rig_free(rig);
 }
 
+static void claims_at_the_instant_what_cannot_be_claimed_ahead(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+
+	(void)state;
+	rig_forget(rig);
+	rig_claimed(rig, NULL, 0,
+		    (struct claimed){ .has_next = true,
+				      .next_us = T0 + 900 * MS,
+				      .has_no_ahead = true,
+				      .no_ahead_us = T0 + 700 * MS });
+	assert_int_equal(rig->wake_at.us, T0 + 700 * MS);
+	rig_pass(rig, 700 * MS - 1);
+	assert_int_equal(rig->claims_n, 0);
+	rig_pass(rig, 1);
+	assert_int_equal(rig->claims_n, 1);
+	/* What can be claimed ahead is, when that is earlier. */
+	rig_claimed(rig, NULL, 0,
+		    (struct claimed){ .has_next = true,
+				      .next_us = T0 + 900 * MS,
+				      .has_no_ahead = true,
+				      .no_ahead_us = T0 + 850 * MS });
+	assert_int_equal(rig->wake_at.us, T0 + 800 * MS);
+	rig_free(rig);
+}
+
 static void more_means_again_at_once(void **state)
 {
 	struct rig *rig = rig_new(&options_default);
@@ -471,6 +497,7 @@ int main(void)
 		cmocka_unit_test(starts_at_its_instant_and_not_a_microsecond_before),
 		cmocka_unit_test(a_wall_clock_set_back_makes_ready_runs_wait_again),
 		cmocka_unit_test(claims_ahead_of_what_is_due_next_and_only_then),
+		cmocka_unit_test(claims_at_the_instant_what_cannot_be_claimed_ahead),
 		cmocka_unit_test(more_means_again_at_once),
 		cmocka_unit_test(a_hint_during_a_claim_is_not_lost),
 		cmocka_unit_test(a_failed_claim_comes_again_later_and_later),

@@ -237,6 +237,76 @@ static void test_once(void **state)
 	}
 }
 
+/* What is planned already does not count again: the first run is the same wherever the rest of the gap is looked at
+ * from, and nothing more is skipped. */
+static void test_the_bound_is_one_for_the_gap(void **state)
+{
+	const struct timing timing = every(S);
+	struct plan_input input = { .timing = &timing,
+				    .next_at = { T0 + S },
+				    .until = { T0 + 100000 * S },
+				    .missed_before = { T0 + 100000 * S },
+				    .catch_up = CATCH_UP_ALL,
+				    .runs_left = -1 };
+	int64_t runs = 0, skipped = 0;
+
+	(void)state;
+	for (bool more = true; more;) {
+		struct plan plan = planner_step(&input);
+
+		assert_true(plan.has_run);
+		assert_int_equal(plan.planned_at.us, T0 + (100000 - 1000 + runs) * S);
+		runs++;
+		skipped += (int64_t)plan.skipped_count;
+		more = plan.has_next && plan.next_at.us < input.missed_before.us;
+		input.next_at = plan.next_at;
+		/* A later claim looks further ahead. */
+		input.until.us += S / 10;
+	}
+	assert_int_equal(runs, 1000);
+	assert_int_equal(skipped, 100000 - 1 - 1000);
+}
+
+/* While an earlier run is open, what catch-up leaves to run is skipped up to now, in one step. */
+static void test_blocked(void **state)
+{
+	static const struct {
+		int64_t missed_s; /* of occurrences at seconds 1 to 5000 */
+		enum catch_up catch_up;
+		int64_t skipped, blocked;
+	} rows[] = {
+		{ 0, CATCH_UP_LATEST, 0, 5000 },       { 5000, CATCH_UP_LATEST, 4998, 2 },
+		{ 4000, CATCH_UP_LATEST, 3998, 1002 }, { 4000, CATCH_UP_ALL, 2999, 2001 },
+		{ 4000, CATCH_UP_NONE, 3999, 0 },      { 61, CATCH_UP_NONE, 0, 5000 },
+	};
+	const struct timing timing = every(S);
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct plan_input input = { .timing = &timing,
+					    .next_at = { T0 + S },
+					    .until = { T0 + 5000 * S },
+					    .missed_before = { T0 + rows[i].missed_s * S },
+					    .catch_up = rows[i].catch_up,
+					    .is_blocked = true,
+					    .runs_left = 1 };
+		struct plan plan = planner_step(&input);
+
+		assert_false(plan.has_run);
+		assert_int_equal(plan.skipped_count, rows[i].skipped);
+		assert_int_equal(plan.blocked_count, rows[i].blocked);
+		assert_true(plan.has_next);
+		if (rows[i].blocked == 0)
+			continue;
+		assert_int_equal(plan.blocked_from.us, T0 + (rows[i].skipped + 1) * S);
+		assert_int_equal(plan.blocked_to.us, input.until.us);
+		assert_int_equal(plan.next_at.us, T0 + 5001 * S);
+		input.runs_left = 0;
+		plan = planner_step(&input);
+		assert_true(!plan.has_next && plan.blocked_count == 0);
+	}
+}
+
 /* The zone's rules or the definition moved: the stored instant is none of the set any more, but it was promised. */
 static void test_an_instant_that_is_none_any_more(void **state)
 {
@@ -316,6 +386,8 @@ int main(void)
 		cmocka_unit_test(test_gaps_by_policies_by_kinds),
 		cmocka_unit_test(test_sixty_seconds),
 		cmocka_unit_test(test_a_thousand),
+		cmocka_unit_test(test_the_bound_is_one_for_the_gap),
+		cmocka_unit_test(test_blocked),
 		cmocka_unit_test(test_late_is_not_missed),
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_an_instant_that_is_none_any_more),

@@ -62,6 +62,8 @@ CREATE TABLE schedules (
 	once_at INTEGER,
 	enabled INTEGER NOT NULL,
 	timezone TEXT NOT NULL,
+	catch_up INTEGER NOT NULL,
+	overlap INTEGER NOT NULL,
 	created_at INTEGER NOT NULL,
 	updated_at INTEGER NOT NULL,
 	created_by INTEGER,
@@ -70,7 +72,8 @@ CREATE TABLE schedules (
 
 -- The due queue: one narrow row a schedule. `last_at`: the last planned instant; `before_at`: the one before it, so that a CHECK can refuse an
 -- advance that does not go forward (P2; a trigger would cost as much again as the whole UPDATE). `held_at`: the true next instant of a schedule that
--- was put off because its timing could not be computed. `planned`: occurrences planned in all, skipped ones included (P3).
+-- was put off because its timing could not be computed. `planned`: occurrences planned in all, skipped ones included (P3). `no_ahead`: planned at
+-- its instant and not ahead of it, since only then is known whether an earlier run is still open (P10).
 CREATE TABLE timers (
 	schedule_id INTEGER PRIMARY KEY,
 	next_at INTEGER,
@@ -79,16 +82,18 @@ CREATE TABLE timers (
 	triggered INTEGER NOT NULL,
 	planned INTEGER NOT NULL,
 	held_at INTEGER,
+	no_ahead INTEGER NOT NULL,
 	CHECK (last_at > before_at),
 	CHECK (next_at > last_at)
 ) STRICT;
-CREATE INDEX timers_due ON timers (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX timers_due ON timers (no_ahead, next_at) WHERE next_at IS NOT NULL;
 
 -- Time zones that cron entries use, with the SHA-256 of their files as last read: a changed file moves future runs (P9).
 CREATE TABLE zones (name TEXT PRIMARY KEY, digest BLOB NOT NULL) STRICT, WITHOUT ROWID;
 
 -- One row an occurrence, appended in the order of planning. Of the indexes only runs_open is touched on the way from plan to delivery.
 -- Open and leased: lease, and `recall` once an edit has asked for it back. Open and waiting: eligible_at (and parked_lane, when the delivery side put it aside).
+-- Open and waiting for an earlier run of its schedule to end: `queued`, with none of these (P10).
 CREATE TABLE runs (
 	id INTEGER PRIMARY KEY,
 	uuid BLOB NOT NULL,
@@ -100,6 +105,7 @@ CREATE TABLE runs (
 	changed_at INTEGER NOT NULL,
 	lease INTEGER,
 	eligible_at INTEGER,
+	queued INTEGER NOT NULL,
 	not_before INTEGER,
 	parked_lane INTEGER,
 	attempts INTEGER NOT NULL,
@@ -110,7 +116,7 @@ CREATE TABLE runs (
 	duration_us INTEGER,
 	status INTEGER
 ) STRICT;
-CREATE INDEX runs_open ON runs (schedule_id) WHERE state = 0;
+CREATE INDEX runs_open ON runs (schedule_id, queued) WHERE state = 0;
 CREATE INDEX runs_eligible ON runs (eligible_at) WHERE eligible_at IS NOT NULL;
 CREATE INDEX runs_parked ON runs (parked_lane) WHERE parked_lane IS NOT NULL;
 
@@ -136,13 +142,14 @@ CREATE TABLE failures (
 ) STRICT;
 CREATE INDEX failures_by_schedule ON failures (schedule_id);
 
--- Ranges of occurrences that were planned and on purpose not run (P7).
+-- Ranges of occurrences that were planned and on purpose not run: 0 missed (P7), 1 an earlier run was open (P10).
 CREATE TABLE skips (
 	id INTEGER PRIMARY KEY,
 	schedule_id INTEGER NOT NULL,
 	from_at INTEGER NOT NULL,
 	to_at INTEGER NOT NULL,
 	count INTEGER NOT NULL,
+	reason INTEGER NOT NULL,
 	recorded_at INTEGER NOT NULL
 ) STRICT;
 
