@@ -272,6 +272,56 @@ static bool read_json(const struct reading *reading, struct value *value)
 	return true;
 }
 
+/* What is not one of the words is shown as Python shows it, lists and objects as they were sent. */
+static struct str shown_as(const struct reading *reading)
+{
+	const struct json *json = reading->json;
+
+	switch (json->type) {
+	case JSON_STRING:
+		return json->text;
+	case JSON_NUMBER:
+		return fields_number_text(reading->problems->arena, json->text);
+	case JSON_TRUE:
+		return STR("True");
+	case JSON_FALSE:
+		return STR("False");
+	default:
+		return json->raw;
+	}
+}
+
+static void refuse_choice(const struct reading *reading, struct str text)
+{
+	static const char after[] = "\" is not a valid choice.";
+	struct buf message;
+
+	buf_init(&message, text.n + sizeof after);
+	buf_add_char(&message, '"');
+	buf_add(&message, text);
+	buf_add(&message, str_from(after));
+	assert(!message.failed);
+	problems_add(reading->problems, reading->field->name, arena_copy(reading->problems->arena, buf_str(&message)));
+	buf_release(&message);
+}
+
+static bool read_choice(const struct reading *reading, struct value *value)
+{
+	const struct choice *choices = reading->field->choices;
+	struct str text = shown_as(reading);
+
+	/* A file of a form. */
+	if (!text.p)
+		return refuse(reading, FIELDS_NOT_STRING);
+	if (text.n == 0)
+		return refuse(reading, FIELDS_NOT_BLANK);
+	for (value->integer = 0; choices[value->integer].name; value->integer++)
+		if (reading->json->type == JSON_STRING && str_equal(text, str_from(choices[value->integer].name)))
+			return true;
+	refuse_choice(reading, text);
+	return false;
+}
+
 /* ---- where a value comes from ---- */
 
 /* A form's part as the JSON string it stands for; a file is nothing that a field takes. */
@@ -331,7 +381,7 @@ static void read_field(struct reading *reading, struct value *value)
 {
 	static bool (*const coerce[FIELD_KINDS_N])(const struct reading *, struct value *) = {
 		[FIELD_TEXT] = read_text,	  [FIELD_INTEGER] = read_integer, [FIELD_BOOLEAN] = read_boolean,
-		[FIELD_DATETIME] = read_datetime, [FIELD_JSON] = read_json,
+		[FIELD_DATETIME] = read_datetime, [FIELD_JSON] = read_json,	  [FIELD_CHOICE] = read_choice,
 	};
 
 	*value = (struct value){ .state = VALUE_ABSENT };
@@ -365,11 +415,20 @@ void fields_read(const struct fields_request *request, struct value *values, str
 	}
 }
 
+static void describe_choices(const struct choice *choices, struct buf *json)
+{
+	buf_add(json, STR(",\"choices\":["));
+	for (const struct choice *choice = choices; choice->name; choice++)
+		buf_printf(json, "%s{\"value\":\"%s\",\"display_name\":\"%s\"}", choice == choices ? "" : ",",
+			   choice->name, choice->label);
+	buf_add_char(json, ']');
+}
+
 void fields_describe(const struct field *fields, size_t n, struct buf *json)
 {
 	static const char *const types[FIELD_KINDS_N] = {
 		[FIELD_TEXT] = "string",       [FIELD_INTEGER] = "integer", [FIELD_BOOLEAN] = "boolean",
-		[FIELD_DATETIME] = "datetime", [FIELD_JSON] = "field",
+		[FIELD_DATETIME] = "datetime", [FIELD_JSON] = "field",	    [FIELD_CHOICE] = "choice",
 	};
 
 	buf_add_char(json, '{');
@@ -379,6 +438,8 @@ void fields_describe(const struct field *fields, size_t n, struct buf *json)
 			   types[fields[i].kind], fields[i].required ? "true" : "false", fields[i].label);
 		if (fields[i].characters_max)
 			buf_printf(json, ",\"max_length\":%u", fields[i].characters_max);
+		if (fields[i].choices)
+			describe_choices(fields[i].choices, json);
 		buf_add_char(json, '}');
 	}
 	buf_add_char(json, '}');

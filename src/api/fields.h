@@ -35,7 +35,7 @@ void problems_add_about(struct problems *problems, const char *field, struct str
 /* {"field":["message",…],…}: one member a field, in the order of the first message of each. */
 void problems_render(const struct problems *problems, struct buf *json);
 
-enum field_kind { FIELD_TEXT, FIELD_INTEGER, FIELD_BOOLEAN, FIELD_DATETIME, FIELD_JSON, FIELD_KINDS_N };
+enum field_kind { FIELD_TEXT, FIELD_INTEGER, FIELD_BOOLEAN, FIELD_DATETIME, FIELD_JSON, FIELD_CHOICE, FIELD_KINDS_N };
 
 enum value_state { VALUE_ABSENT, VALUE_NULL, VALUE_GIVEN };
 
@@ -43,9 +43,14 @@ enum value_state { VALUE_ABSENT, VALUE_NULL, VALUE_GIVEN };
 struct value {
 	enum value_state state;
 	struct str text; /* FIELD_TEXT: trimmed; FIELD_JSON: compact JSON text */
-	int64_t integer; /* saturated */
+	int64_t integer; /* saturated; FIELD_CHOICE: which of field->choices */
 	bool boolean;
 	struct wall at;
+};
+
+/* One of the words that a field takes, exactly so. */
+struct choice {
+	const char *name, *label;
 };
 
 struct field {
@@ -55,11 +60,12 @@ struct field {
 	enum field_kind kind;
 	bool required; /* unless the request is partial */
 	bool may_be_null, may_be_blank;
-	bool keeps_blanks;	 /* not trimmed */
-	bool is_off_without;	 /* a boolean that a form says "false" to by leaving it out */
-	unsigned characters_max; /* code points; 0 = no limit */
-	const char *not_string;	 /* instead of FIELDS_NOT_STRING */
-	bool check_last;	 /* after length and NUL, not before */
+	bool keeps_blanks;	      /* not trimmed */
+	bool is_off_without;	      /* a boolean that a form says "false" to by leaving it out */
+	unsigned characters_max;      /* code points; 0 = no limit */
+	const struct choice *choices; /* of a FIELD_CHOICE: until one without a name */
+	const char *not_string;	      /* instead of FIELDS_NOT_STRING */
+	bool check_last;	      /* after length and NUL, not before */
 	/* Further rules for a given value; adds problems. NULL = none. `rules` is what fields_read got. */
 	void (*check)(const void *rules, const struct field *field, const struct value *value,
 		      struct problems *problems);

@@ -175,6 +175,20 @@ static void check_signing_secret(const void *rules, const struct field *field, c
 		add(problems, field, "Enter a valid secret: whsec_ followed by 24 to 64 base64-encoded bytes.");
 }
 
+const struct choice schedule_catch_ups[] = {
+	[CATCH_UP_LATEST] = { "latest", "Latest" },
+	[CATCH_UP_ALL] = { "all", "All" },
+	[CATCH_UP_NONE] = { "none", "None" },
+	{ NULL, NULL },
+};
+
+const struct choice schedule_overlaps[] = {
+	[OVERLAP_ALLOW] = { "allow", "Allow" },
+	[OVERLAP_SKIP] = { "skip", "Skip" },
+	[OVERLAP_QUEUE] = { "queue", "Queue" },
+	{ NULL, NULL },
+};
+
 const struct field schedule_fields[SCHEDULE_VALUES_N] = {
 	[SCHEDULE_VALUE_FREQUENCY] = { .name = "frequency",
 				       .label = "Frequency",
@@ -228,6 +242,14 @@ const struct field schedule_fields[SCHEDULE_VALUES_N] = {
 					    .may_be_null = true,
 					    .may_be_blank = true,
 					    .check = check_signing_secret },
+	[SCHEDULE_VALUE_CATCH_UP] = { .name = "catch_up",
+				      .label = "Catch up",
+				      .kind = FIELD_CHOICE,
+				      .choices = schedule_catch_ups },
+	[SCHEDULE_VALUE_OVERLAP] = { .name = "overlap",
+				     .label = "Overlap",
+				     .kind = FIELD_CHOICE,
+				     .choices = schedule_overlaps },
 };
 
 /* Which bit of a change each value sets. */
@@ -237,6 +259,7 @@ static const unsigned bits[SCHEDULE_VALUES_N] = {
 	[SCHEDULE_VALUE_PAYLOAD] = SCHEDULE_PAYLOAD,	  [SCHEDULE_VALUE_AUTH_TOKEN] = SCHEDULE_AUTH_TOKEN,
 	[SCHEDULE_VALUE_NEXT_SEND_AT] = SCHEDULE_ONCE_AT, [SCHEDULE_VALUE_ENABLED] = SCHEDULE_ENABLED,
 	[SCHEDULE_VALUE_TIMEZONE] = SCHEDULE_TIMEZONE,	  [SCHEDULE_VALUE_SIGNING_SECRET] = SCHEDULE_SIGNING_SECRET,
+	[SCHEDULE_VALUE_CATCH_UP] = SCHEDULE_CATCH_UP,	  [SCHEDULE_VALUE_OVERLAP] = SCHEDULE_OVERLAP,
 };
 
 static bool is_mask(const struct value *value)
@@ -270,6 +293,11 @@ static struct str text_of(const struct value *value, bool blank_is_null)
 	return is_null ? (struct str){ NULL, 0 } : value->text;
 }
 
+static unsigned choice_of(const struct value *value, unsigned otherwise)
+{
+	return value->state == VALUE_GIVEN ? (unsigned)value->integer : otherwise;
+}
+
 static void fill(const struct value v[SCHEDULE_VALUES_N], struct schedule_definition *definition)
 {
 	const struct value *timezone = &v[SCHEDULE_VALUE_TIMEZONE], *enabled = &v[SCHEDULE_VALUE_ENABLED];
@@ -288,6 +316,8 @@ static void fill(const struct value v[SCHEDULE_VALUES_N], struct schedule_defini
 		.once_at = once->at,
 		.enabled = enabled->state == VALUE_GIVEN ? enabled->boolean : true,
 		.timezone = timezone->state == VALUE_GIVEN ? timezone->text : STR("UTC"),
+		.catch_up = choice_of(&v[SCHEDULE_VALUE_CATCH_UP], CATCH_UP_LATEST),
+		.overlap = choice_of(&v[SCHEDULE_VALUE_OVERLAP], OVERLAP_ALLOW),
 	};
 }
 

@@ -23,10 +23,14 @@ enum schedule_value {
 	SCHEDULE_VALUE_ENABLED,
 	SCHEDULE_VALUE_TIMEZONE,
 	SCHEDULE_VALUE_SIGNING_SECRET,
+	SCHEDULE_VALUE_CATCH_UP,
+	SCHEDULE_VALUE_OVERLAP,
 	SCHEDULE_VALUES_N
 };
 
 extern const struct field schedule_fields[SCHEDULE_VALUES_N];
+/* The words of the two policies, by enum catch_up and enum overlap. */
+extern const struct choice schedule_catch_ups[], schedule_overlaps[];
 
 /* The part of the configuration that the rules ask. */
 struct schedule_rules {

@@ -20,6 +20,13 @@ static void add_secret(struct buf *json, bool is_set)
 	buf_add(json, is_set ? STR("\"" SCHEDULE_SECRET_MASK "\"") : STR("null"));
 }
 
+static void add_choice(struct buf *json, struct str key, const struct choice *choice)
+{
+	buf_add(json, key);
+	buf_add(json, str_from(choice->name));
+	buf_add_char(json, '"');
+}
+
 static void add_timestamp(struct buf *json, bool is_set, struct wall at)
 {
 	if (!is_set) {
@@ -161,6 +168,8 @@ static void render(struct buf *json, const struct links *links, const struct sch
 	buf_add_i64(json, schedule->triggered);
 	buf_add(json, STR(",\"signing_secret\":"));
 	add_secret(json, schedule->has_signing_secret);
+	add_choice(json, STR(",\"catch_up\":\""), &schedule_catch_ups[definition->catch_up]);
+	add_choice(json, STR(",\"overlap\":\""), &schedule_overlaps[definition->overlap]);
 	buf_add_char(json, '}');
 }
 

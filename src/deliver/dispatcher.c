@@ -18,13 +18,11 @@
 #define WAKE_US_MAX US_PER_SECOND /* however the wall clock steps, it is looked at again within this */
 #define BACKOFF_US_FIRST (100 * US_PER_MS)
 #define BACKOFF_US_MAX (2 * US_PER_SECOND)
-#define PARK_LOOK_US (25 * US_PER_MS)	 /* how often lanes are judged while memory is short */
-#define PARK_WINDOW_US (100 * US_PER_MS) /* progress is measured over at least this */
-#define PARK_DRAIN_US US_PER_SECOND	 /* a lane that needs longer than this for what it has in memory is slow */
-#define PARK_REST_US                                                                                                   \
-	(60 * US_PER_SECOND) /* a parked run is found by an ordinary claim after that, whatever was forgotten */
-#define COLLIDED_US                                                                                                    \
-	US_PER_SECOND /* a run claimed while its earlier attempt is still in our hands waits so long in the store */
+#define PARK_LOOK_US (25 * US_PER_MS)	  /* how often lanes are judged while memory is short */
+#define PARK_WINDOW_US (100 * US_PER_MS)  /* progress is measured over at least this */
+#define PARK_DRAIN_US US_PER_SECOND	  /* a lane that needs longer than this for what it has in memory is slow */
+#define PARK_REST_US (60 * US_PER_SECOND) /* then an ordinary claim finds a parked run, whatever was forgotten */
+#define COLLIDED_US US_PER_SECOND /* so long a run waits that is claimed anew while an attempt is in our hands */
 #define CLAIM_REST_US (30 * US_PER_SECOND) /* however little we know to be due, the store is asked this often */
 #define RUN_BYTES_TYPICAL 1024
 #define PROGRESS_US US_PER_SECOND /* a lane gets more than its share only if an attempt ended within this */
@@ -32,8 +30,7 @@
 
 enum {
 	LANE_SHARE = 4, /* a lane's part of in_flight_max while others wait: a quarter */
-	LANE_GREED =
-		2, /* a lane may have this many on the wire for each place still free; the last one is a newcomer's */
+	LANE_GREED = 2, /* so many of a lane on the wire for each place still free; the last one is a newcomer's */
 	LANE_SHARE_HANGING = 64, /* the part of a lane whose last attempt timed out, until one ends otherwise */
 	REVOKED_IDS_MAX = 4096,
 };
@@ -53,8 +50,7 @@ struct dispatcher {
 	uint32_t outcomes_free_n;
 	uint64_t dice;
 
-	int64_t next_due_us; /* the earliest instant at which the store may have something, as far as we know; NEVER_US
-			      */
+	int64_t next_due_us; /* the earliest instant at which the store may have something, for all we know; NEVER_US */
 	bool is_claiming;
 	int64_t claimed_due_us; /* next_due_us before the outstanding claim */
 	uint32_t claim_room;	/* of the outstanding claim */

@@ -286,6 +286,10 @@ static void test_order_of_checks(void **state)
 		  "{\"non_field_errors\":[\"No data provided\"]}" },
 		{ "POST", "/api/v1/schedule/", AS(USER), NULL, 400, "{\"endpoint\":[\"This field is required.\"]}" },
 		{ "OPTIONS", "/api/v1/schedule/", AS(USER), NULL, 200, "\"actions\":{\"POST\":{\"frequency\":{" },
+		{ "OPTIONS", "/api/v1/schedule/", AS(USER), NULL, 200,
+		  "\"overlap\":{\"type\":\"choice\",\"required\":false,\"read_only\":false,\"label\":\"Overlap\","
+		  "\"choices\":[{\"value\":\"allow\",\"display_name\":\"Allow\"},{\"value\":\"skip\",\"display_name\":"
+		  "\"Skip\"},{\"value\":\"queue\",\"display_name\":\"Queue\"}]}" },
 		{ "OPTIONS", "/api/v1/schedule/", "", NULL, 401, NULL },
 		{ "OPTIONS", "/api/token-auth/", "", NULL, 200, "\"name\":\"Obtain Auth Token\"" },
 	};
@@ -354,7 +358,7 @@ static void test_a_schedule_lives(void **state)
 	assert_has(
 		answer,
 		",\"created_by\":\"http://h.example:80/api/v1/user/2/\",\"updated_by\":\"http://h.example:80/api/v1/user/2/\","
-		"\"timezone\":\"UTC\",\"triggered\":0,\"signing_secret\":null}");
+		"\"timezone\":\"UTC\",\"triggered\":0,\"signing_secret\":null,\"catch_up\":\"latest\",\"overlap\":\"allow\"}");
 	copy_id(answer, id);
 	snprintf(text, sizeof text, "Location: http://h.example:80/api/v1/schedule/%s/\r\n", id);
 	assert_has(answer, text);

@@ -470,6 +470,53 @@ static void test_bodies(void **state)
 	arena_release(&arena);
 }
 
+/* As Django REST framework's ChoiceField puts it; a blank is a blank all the same. */
+static void test_choices(void **state)
+{
+	static const char catch_up[] = "catch_up", overlap[] = "overlap";
+	static const struct refusal rows[] = {
+		{ "\"catch_up\":\"latest\"", catch_up, NULL },
+		{ "\"catch_up\":\"all\"", catch_up, NULL },
+		{ "\"catch_up\":\"none\"", catch_up, NULL },
+		{ "\"overlap\":\"allow\"", overlap, NULL },
+		{ "\"overlap\":\"skip\"", overlap, NULL },
+		{ "\"overlap\":\"queue\"", overlap, NULL },
+		{ "\"overlap\":null", overlap, "\"This field may not be null.\"" },
+		{ "\"overlap\":\"\"", overlap, "\"This field may not be blank.\"" },
+		{ "\"overlap\":\" \"", overlap, "\"\\\" \\\" is not a valid choice.\"" },
+		{ "\"overlap\":\"Skip\"", overlap, "\"\\\"Skip\\\" is not a valid choice.\"" },
+		{ "\"overlap\":\"skip \"", overlap, "\"\\\"skip \\\" is not a valid choice.\"" },
+		{ "\"overlap\":\"all\"", overlap, "\"\\\"all\\\" is not a valid choice.\"" },
+		{ "\"overlap\":\"a\\u0000\\\"\"", overlap, "\"\\\"a\\u0000\\\"\\\" is not a valid choice.\"" },
+		{ "\"overlap\":1.50", overlap, "\"\\\"1.5\\\" is not a valid choice.\"" },
+		{ "\"overlap\":0", overlap, "\"\\\"0\\\" is not a valid choice.\"" },
+		{ "\"overlap\":true", overlap, "\"\\\"True\\\" is not a valid choice.\"" },
+		{ "\"overlap\":false", overlap, "\"\\\"False\\\" is not a valid choice.\"" },
+		{ "\"overlap\":[1]", overlap, "\"\\\"[1]\\\" is not a valid choice.\"" },
+		{ "\"overlap\":{}", overlap, "\"\\\"{}\\\" is not a valid choice.\"" },
+	};
+	struct read *read;
+
+	(void)state;
+	EXPECT(rows);
+	read = patch("\"catch_up\":\"none\"");
+	assert_int_equal(read->change.set, SCHEDULE_CATCH_UP);
+	assert_int_equal(read->change.definition.catch_up, CATCH_UP_NONE);
+	read = patch("\"overlap\":\"queue\",\"catch_up\":\"all\"");
+	assert_int_equal(read->change.set, SCHEDULE_CATCH_UP | SCHEDULE_OVERLAP);
+	assert_int_equal(read->change.definition.overlap, OVERLAP_QUEUE);
+	assert_int_equal(read->change.definition.catch_up, CATCH_UP_ALL);
+	read = read_as("application/json", "{\"endpoint\":\"http://e.org/\"}", NULL, false);
+	assert_int_equal(read->change.definition.catch_up, CATCH_UP_LATEST);
+	assert_int_equal(read->change.definition.overlap, OVERLAP_ALLOW);
+	assert_false(read->change.set & (SCHEDULE_CATCH_UP | SCHEDULE_OVERLAP));
+	/* An empty part of a form says nothing. */
+	read = read_as(FORM, "endpoint=http%3A%2F%2Fe.org%2F&overlap=&catch_up=none", NULL, false);
+	assert_true(read->is_valid);
+	assert_int_equal(read->change.definition.catch_up, CATCH_UP_NONE);
+	assert_false(read->change.set & SCHEDULE_OVERLAP);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -483,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_required_and_defaults),
 		cmocka_unit_test(test_masks),
 		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_bodies),
 	};
 
