@@ -110,11 +110,11 @@ static void test_emails(void **state)
 		"\"@example.org",
 		"\"a\\\"@example.org",
 		"a@example.org\nx",
-		"a@b" B63 ".org",
+		("a@b" B63 ".org"),
 		"a@LOCALHOST",
 		"a@example.org.",
 		"a@\xC2\xA0.org",
-		"a@x.b" B63,
+		("a@x.b" B63),
 	};
 	struct arena arena = { 0 };
 
