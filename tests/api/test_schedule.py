@@ -469,3 +469,55 @@ def test_huge_intervals_are_no_crash(api, text):
     answer = api.post(PATH, {"endpoint": ENDPOINT, "interval_definition": text})
     assert answer.status in (201, 400), answer
     assert api.get("/api/v1/").status == 200
+
+
+# ---- catch_up and overlap ----
+
+CHOICES = {"catch_up": ["latest", "all", "none"], "overlap": ["allow", "skip", "queue"]}
+
+
+def test_the_policies_have_defaults_and_stand_at_the_end(api):
+    record = api.create(**off())
+    assert list(record)[-3:] == ["signing_secret", "catch_up", "overlap"]
+    assert (record["catch_up"], record["overlap"]) == ("latest", "allow")
+
+
+@pytest.mark.parametrize("field, word", [(field, word) for field, words in CHOICES.items() for word in words])
+def test_policies_that_are_accepted(api, field, word):
+    made = api.create(**off(**{field: word}))
+    url = f"{PATH}{made['id']}/"
+    assert made[field] == word
+    # What a PUT or PATCH leaves out stays.
+    for answer in (api.put(url, off()), api.patch(url, {}), api.get(url)):
+        assert answer.status == 200 and answer.json()[field] == word, answer
+    for other in CHOICES[field]:
+        assert api.patch(url, {field: other}).json()[field] == other
+    assert api.put(url, off(**{field: word})).json()[field] == word
+
+
+def invalid(shown):
+    return [f'"{shown}" is not a valid choice.']
+
+
+@pytest.mark.parametrize("field", CHOICES)
+@pytest.mark.parametrize("value, messages", [
+    (None, [NULL]), ("", [BLANK]), (" ", invalid(" ")), ("Latest", invalid("Latest")), ("SKIP", invalid("SKIP")),
+    (" all", invalid(" all")), ("queue\n", invalid("queue\n")), ("é\u2028", invalid("é\u2028")),
+    ("a\x00b", invalid("a\x00b")), (0, invalid("0")), (1.5, invalid("1.5")), (True, invalid("True")), (False, invalid("False")), ([], invalid("[]")),
+    ({}, invalid("{}")),
+])
+def test_policies_that_are_refused(api, made, field, value, messages):
+    refused(api, made, field, value, messages)
+
+
+def test_a_word_of_the_other_policy_is_none(api, made):
+    refused(api, made, "catch_up", "skip", invalid("skip"))
+    refused(api, made, "overlap", "latest", invalid("latest"))
+
+
+def test_options_list_the_words(api):
+    fields = api.request("OPTIONS", PATH).json()["actions"]["POST"]
+    for name, label in (("catch_up", "Catch up"), ("overlap", "Overlap")):
+        choices = [{"value": word, "display_name": word.capitalize()} for word in CHOICES[name]]
+        assert fields[name] == {"type": "choice", "required": False, "read_only": False, "label": label,
+                                "choices": choices}

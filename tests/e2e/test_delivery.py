@@ -13,7 +13,7 @@ import pytest
 
 from harness import receiver as answers
 from harness.receiver import Receiver
-from harness.service import HOOK_TOKEN, METRICS_PASSWORD, METRICS_USER
+from harness.service import HOOK_TOKEN, METRICS_PASSWORD, METRICS_USER, Service
 from harness.times import iso, microseconds, planned
 from harness.wait import until
 
@@ -469,3 +469,115 @@ def test_a_failed_attempt_is_pushed_to_the_metrics_service(api, receiver, sink):
         assert request.header("Content-Type") == "application/json" and request.method == "POST"
     assert all(isinstance(value, float) for request in sink.seen("/push/metrics/")
                for value in json.loads(request.body).values())
+
+
+# ---- overlap (P10) ----
+
+BUSY = 2.5
+
+
+class Busy:
+    """An answer that takes its time, and knows how many of its kind were going on at once."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.present, self.most, self.ended = 0, 0, 0
+
+    def __call__(self, connection, request):
+        with self.lock:
+            self.present += 1
+            self.most = max(self.most, self.present)
+        done = connection.pause(BUSY)
+        with self.lock:
+            self.present -= 1
+            self.ended += 1
+        return done and answers.status(200)(connection, request)
+
+
+def skipped(service):
+    """The number of skipped occurrences, by a check that holds."""
+    words = service.cli("check", check=True).stdout.split()
+    return int(words[words.index("skipped") + 1])
+
+
+def seconds_of(requests):
+    """Planned instants, in whole periods since the first."""
+    return [(planned(request) - planned(requests[0])) // SECOND for request in requests]
+
+
+def test_runs_may_overlap(api, receiver):
+    busy = Busy()
+    made = api.create(endpoint=receiver.script("/overlap/allow", busy), interval_definition="1 seconds")
+    requests = receiver.wait_for(4, "/overlap/allow", timeout=10)[:4]
+    remove(api, made)
+    assert busy.most >= 2 and seconds_of(requests) == [0, 1, 2, 3]
+    assert all(0 <= request.at - planned(request) / SECOND < LATE_MAX for request in requests)
+
+
+def test_an_overlapping_run_is_skipped(api, receiver, service):
+    busy, before = Busy(), skipped(service)
+    made = api.create(endpoint=receiver.script("/overlap/skip", busy), interval_definition="1 seconds", overlap="skip")
+    requests = receiver.wait_for(3, "/overlap/skip", timeout=20)[:3]
+    patch(api, made, enabled=False)
+    assert busy.most == 1
+    seconds = seconds_of(requests)
+    assert all(later - earlier >= 3 for earlier, later in zip(seconds, seconds[1:]))
+    # Those that ran were on time, and never early.
+    assert all(0 <= request.at - planned(request) / SECOND < LATE_MAX for request in requests)
+    assert skipped(service) - before >= seconds[-1] - 2
+    # What was skipped is none of the runs.
+    assert api.schedule(made)["triggered"] == 3
+    until(lambda: busy.ended == 3, timeout=10, what="the end of the last run")
+    remove(api, made)
+
+
+def test_an_overlapping_run_waits_for_its_turn(api, receiver, service):
+    busy, before = Busy(), skipped(service)
+    made = api.create(endpoint=receiver.script("/overlap/queue", busy), interval_definition="1 seconds",
+                      overlap="queue", frequency=4)
+    requests = receiver.wait_for(4, "/overlap/queue", timeout=20)
+    assert api.schedule(made)["triggered"] == 4
+    until(lambda: busy.ended == 4, timeout=10, what="the end of the last run")
+    assert busy.most == 1 and len(receiver.seen("/overlap/queue")) == 4
+    assert seconds_of(requests) == [0, 1, 2, 3]
+    # The next one comes as soon as the one before it is on record, not when a timer looks.
+    starts = [request.at for request in requests]
+    assert all(BUSY <= later - earlier < BUSY + LATE_MAX for earlier, later in zip(starts, starts[1:]))
+    assert skipped(service) == before
+    remove(api, made)
+
+
+def test_a_queue_goes_on_after_an_edit_that_lets_runs_overlap(api, receiver):
+    release = threading.Event()
+    made = api.create(endpoint=receiver.script("/overlap/edit", answers.gate(release)), interval_definition="1 seconds",
+                      overlap="queue")
+    try:
+        until(lambda: api.schedule(made)["triggered"] >= 3, what="three runs")
+        assert len(receiver.seen("/overlap/edit")) == 1
+        patch(api, made, overlap="allow")
+        requests = receiver.wait_for(3, "/overlap/edit")[:3]
+        assert seconds_of(requests) == [0, 1, 2]
+    finally:
+        release.set()
+        remove(api, made)
+
+
+def test_a_queue_survives_a_kill(receiver):
+    release = threading.Event()
+    receiver.script("/overlap/kill", answers.gate(release))
+    with Service() as own:
+        token = own.create_user("admin", admin=True)
+        client = own.start().api(token)
+        made = client.create(endpoint=receiver.url("/overlap/kill"), interval_definition="1 seconds", overlap="queue",
+                             frequency=4)
+        until(lambda: client.schedule(made)["triggered"] == 4, what="four runs")
+        client.close()
+        own.kill()
+        own.start()
+        first, again = receiver.wait_for(2, "/overlap/kill")[:2]
+        assert first.run_id == again.run_id and len(receiver.seen("/overlap/kill")) == 2
+        release.set()
+        requests = receiver.wait_for(5, "/overlap/kill")[1:]
+        assert seconds_of(requests) == [0, 1, 2, 3]
+        assert [request.attempt for request in requests] == [1] * 4
+        until(lambda: "open 0" in " ".join(own.cli("check", check=True).stdout.split()), what="no open run")
