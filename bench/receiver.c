@@ -2,11 +2,12 @@
 /* A fast receiver of callbacks: answers 200 to every POST and keeps what a measurement needs to know of it.
  *
  *   receiver PORT
- *   GET /report   {"count":…,"ids":…,"duplicates":…,"early":…,"lateness_us":{"p50":…,"p99":…,"p999":…,"max":…},"first_us":…,"last_us":…}
+ *   GET /report
+ * {"count":…,"ids":…,"duplicates":…,"early":…,"lateness_us":{"p50":…,"p99":…,"p999":…,"max":…},"first_us":…,"last_us":…}
  *   POST /reset   forgets everything
  *
- * Lateness is the arrival here minus the request's Seed-Planned-At, both on this machine's wall clock; first attempts only (Seed-Attempt: 1). One thread,
- * epoll, keep-alive, loopback only. It stops by SIGTERM. */
+ * Lateness is the arrival here minus the request's Seed-Planned-At, both on this machine's wall clock; first attempts
+ * only (Seed-Attempt: 1). One thread, epoll, keep-alive, loopback only. It stops by SIGTERM. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -123,7 +124,8 @@ static int64_t parse_planned(const char *p)
 	struct tm tm = { 0 };
 	int micro = 0;
 
-	if (sscanf(p, "%d-%d-%dT%d:%d:%d.%6d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &micro) < 6)
+	if (sscanf(p, "%d-%d-%dT%d:%d:%d.%6d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+		   &tm.tm_sec, &micro) < 6)
 		return 0;
 	tm.tm_year -= 1900;
 	tm.tm_mon--;
@@ -166,12 +168,13 @@ static int report(char *out, size_t room)
 		qsort(seen.lateness_us, seen.lateness_n, sizeof *seen.lateness_us, by_size);
 	int n = snprintf(body, sizeof body,
 			 "{\"count\":%" PRIu64 ",\"ids\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"early\":%" PRIu64
-			 ",\"lateness_us\":{\"p50\":%" PRId64 ",\"p99\":%" PRId64 ",\"p999\":%" PRId64 ",\"max\":%" PRId64
-			 "},\"first_us\":%" PRId64 ",\"last_us\":%" PRId64 "}",
-			 seen.count, seen.ids_n, seen.duplicates, seen.early, percentile(0.5), percentile(0.99), percentile(0.999),
-			 percentile(1.0), seen.first_us, seen.last_us);
+			 ",\"lateness_us\":{\"p50\":%" PRId64 ",\"p99\":%" PRId64 ",\"p999\":%" PRId64
+			 ",\"max\":%" PRId64 "},\"first_us\":%" PRId64 ",\"last_us\":%" PRId64 "}",
+			 seen.count, seen.ids_n, seen.duplicates, seen.early, percentile(0.5), percentile(0.99),
+			 percentile(0.999), percentile(1.0), seen.first_us, seen.last_us);
 
-	return snprintf(out, room, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, body);
+	return snprintf(out, room, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			n, body);
 }
 
 static void forget(void)
@@ -240,7 +243,8 @@ static void on_readable(int fd)
 	connection->n += (size_t)n;
 	int answer;
 
-	while ((answer = answer_all(connection, out, sizeof out)) > 0 && send(fd, out, (size_t)answer, MSG_NOSIGNAL) == answer)
+	while ((answer = answer_all(connection, out, sizeof out)) > 0 &&
+	       send(fd, out, (size_t)answer, MSG_NOSIGNAL) == answer)
 		;
 	if (answer != 0)
 		drop(fd);
@@ -271,7 +275,9 @@ static void on_stop(int signal_number)
 
 static int listen_on(int port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons((uint16_t)port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof address;
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 

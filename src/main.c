@@ -14,14 +14,16 @@ static const struct command {
 	const char *form, *help;
 } commands[] = {
 	{ "serve", command_serve, "serve [OPTION]...", "take schedules over HTTP and call their endpoints" },
-	{ "user", command_user, "user create NAME --email E [--admin] [--password-file F]", "make a user; without a password it can only use tokens" },
+	{ "user", command_user, "user create NAME --email E [--admin] [--password-file F]",
+	  "make a user; without a password it can only use tokens" },
 	{ "user", command_user, "user list | disable NAME | enable NAME | delete NAME", "show or change users" },
 	{ "user", command_user, "user passwd NAME [--password-file F]", "set a password, from the file or typed" },
 	{ "group", command_group, "group create NAME | add NAME USER | list", "groups of users" },
 	{ "token", command_token, "token create USER", "print a new API token, once, alone on stdout" },
 	{ "token", command_token, "token list [USER] | revoke ID", "show tokens' first digits, or end one" },
 	{ "check", command_check, "check", "prove that no run is unaccounted for and that the database is whole" },
-	{ "next", command_next, "next \"CRON\" [--timezone Z] [--from T] [-n N]", "print the next instants of a cron entry, one a line, UTC" },
+	{ "next", command_next, "next \"CRON\" [--timezone Z] [--from T] [-n N]",
+	  "print the next instants of a cron entry, one a line, UTC" },
 };
 
 enum { COMMANDS_N = sizeof commands / sizeof commands[0] };

@@ -3,7 +3,8 @@
 # Installs what is missing of the Debian packages that the groups named on the command line need: build, test.
 set -eu
 
-build="gcc libc6-dev meson ninja-build pkgconf libuv1-dev node-llhttp libsqlite3-dev libyajl-dev libc-ares-dev libssl-dev tzdata ca-certificates curl python3"
+build="gcc libc6-dev meson ninja-build pkgconf libuv1-dev node-llhttp libsqlite3-dev libyajl-dev libc-ares-dev
+	libssl-dev tzdata ca-certificates curl python3"
 test="clang libclang-rt-14-dev libcmocka-dev python3-pytest python3-pytest-xdist prometheus sqlite3 openssl procps git"
 
 wanted=""

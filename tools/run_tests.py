@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs every test of a build directory and ends with one plain line: "N passed, N failed[, N skipped]".
 
-meson's programs are counted by the cases that cmocka reports (a program without such a report counts as one), the black-box suites by
-pytest's own report. A program that dies before its report counts as failed. The exit code is 0 only when nothing failed and something ran.
+meson's programs are counted by the cases that cmocka reports (a program without such a report counts as one), the
+black-box suites by pytest's own report. A program that dies before its report counts as failed. The exit code is 0
+only when nothing failed and something ran.
 """
 import json
 import os
@@ -18,7 +19,8 @@ TIMES = ["--timeout-multiplier", "4"]
 
 def run_meson(build):
     """Returns (passed, failed, skipped) over all programs, each case counted."""
-    subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--num-processes", "2", *TIMES], check=False)
+    subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs", "--num-processes", "2", *TIMES],
+                   check=False)
     passed = failed = skipped = 0
     with open(pathlib.Path(build) / "meson-logs" / "testlog.json", encoding="utf-8") as log:
         for line in log:
@@ -44,9 +46,10 @@ def run_pytest(build, folders):
     report = pathlib.Path(build) / "pytest.xml"
     report.unlink(missing_ok=True)
     environment = dict(os.environ, SEED_BINARY=str(pathlib.Path(build).resolve() / "seed-scheduler"), PYTHONDONTWRITEBYTECODE="1",
-                       ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99", UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
-    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile", "-m", "not slow",
-                    f"--junitxml={report}", *folders], check=False, env=environment)
+                       ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99",
+                       UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1")
+    subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile",
+                    "-m", "not slow", f"--junitxml={report}", *folders], check=False, env=environment)
     if not report.exists():
         print("FAILED: pytest wrote no report")
         return 0, 1, 0

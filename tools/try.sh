@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# `make run`: the service on 127.0.0.1:8000 with a receiver on 127.0.0.1:9000 and one schedule between them. Ctrl-C ends all three.
+# `make run`: the service on 127.0.0.1:8000, a receiver on 127.0.0.1:9000, and one schedule between them. Ctrl-C ends all.
 set -eu
 
 binary=build/seed-scheduler
@@ -9,10 +9,12 @@ receiver_port=${RECEIVER_PORT:-9000}
 export SCHEDULER_DATABASE="${SCHEDULER_DATABASE:-sqlite:var/scheduler.db}"
 log=var/service.log
 mkdir -p var
-service="" receiver=""
+service="" receiver="" id=""
 
 stop() {
 	trap - EXIT INT TERM
+	[ -z "$id" ] || curl -fsS -o /dev/null -X DELETE "http://$listen/api/v1/schedule/$id/" \
+		-H "Authorization: Token $token" || true
 	[ -z "$service" ] || kill "$service" 2>/dev/null || true
 	[ -z "$service" ] || wait "$service" 2>/dev/null || true
 	[ -z "$receiver" ] || kill "$receiver" 2>/dev/null || true
@@ -35,13 +37,22 @@ until curl -fsS -o /dev/null "http://$listen/healthz" 2>/dev/null; do
 	fi
 	sleep 0.1
 done
-kill -0 "$receiver" 2>/dev/null || { echo "The receiver did not start; is port $receiver_port in use? RECEIVER_PORT=9001 make run" >&2; exit 1; }
+if ! kill -0 "$receiver" 2>/dev/null; then
+	echo "The receiver did not start; is port $receiver_port in use? RECEIVER_PORT=9001 make run" >&2
+	exit 1
+fi
 
 $binary user list | cut -f2 | grep -qx admin || $binary user create admin --email admin@example.org --admin
-token=$($binary token create admin)
+# One token for all trials in this folder.
+if [ ! -s var/token ]; then
+	(umask 077 && $binary token create admin >var/token)
+fi
+token=$(cat var/token)
 
-created=$(curl -fsS "http://$listen/api/v1/schedule/" -H "Authorization: Token $token" -H 'Content-Type: application/json' \
-	-d "{\"endpoint\": \"http://127.0.0.1:$receiver_port/hello\", \"interval_definition\": \"3 seconds\", \"payload\": {\"greeting\": \"hello\"}}")
+body="{\"endpoint\": \"http://127.0.0.1:$receiver_port/hello\", \"interval_definition\": \"3 seconds\",
+	\"payload\": {\"greeting\": \"hello\"}}"
+created=$(curl -fsS "http://$listen/api/v1/schedule/" -H "Authorization: Token $token" \
+	-H 'Content-Type: application/json' -d "$body")
 id=$(printf '%s' "$created" | sed 's/.*"id":"\([^"]*\)".*/\1/')
 
 cat <<TEXT
@@ -62,7 +73,7 @@ A schedule calls the receiver every 3 seconds; what arrives is printed below. Tr
   # what is going on
   curl http://$listen/metrics
 
-Ctrl-C stops everything; the database stays.
+Ctrl-C ends the trial schedule and stops everything; the database stays.
 
 TEXT
 wait "$service"

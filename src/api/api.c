@@ -204,7 +204,8 @@ void api_handle(void *ctx, struct http_exchange *exchange)
 	struct arena *arena = http_exchange_arena(exchange);
 	struct api_call *call = arena_alloc(arena, sizeof *call);
 
-	/* A request that was waiting behind another is handled while that one's answer, which has left, still stands in the buffers. */
+	/* A request that was waiting behind another is handled while that one's answer, which has left, still stands in
+	 * the buffers. */
 	buf_clear(&api->headers);
 	buf_clear(&api->body);
 	buf_clear(&api->pretty);

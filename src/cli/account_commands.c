@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The user, group and token commands as typed: reads flags and passwords, then runs the words of accounts.c where the database is
- * writable: here when nobody serves it, else inside the serving process. */
+/* The user, group and token commands as typed: reads flags and passwords, then runs the words of accounts.c where the
+ * database is writable: here when nobody serves it, else inside the serving process. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,13 +17,24 @@
 
 enum { PASSWORD_BYTES_MIN = 12, PASSWORD_BYTES_MAX = 256, OPEN_TRIES = 20, OPEN_PAUSE_MS = 50 };
 
-enum option_index { OPTION_DATABASE, OPTION_KEY_FILE, OPTION_EMAIL, OPTION_ADMIN, OPTION_PASSWORD_FILE, OPTION_HELP, OPTIONS_N };
+enum option_index {
+	OPTION_DATABASE,
+	OPTION_KEY_FILE,
+	OPTION_EMAIL,
+	OPTION_ADMIN,
+	OPTION_PASSWORD_FILE,
+	OPTION_HELP,
+	OPTIONS_N
+};
 
 static const struct option options[OPTIONS_N] = {
-	[OPTION_DATABASE] = { "--database", "SCHEDULER_DATABASE", "URL", "sqlite:var/scheduler.db", "the service's database", false, false },
-	[OPTION_KEY_FILE] = { "--key-file", "SCHEDULER_KEY_FILE", "FILE", NULL, "key that seals secrets; default: beside the database", false, false },
+	[OPTION_DATABASE] = { "--database", "SCHEDULER_DATABASE", "URL", "sqlite:var/scheduler.db",
+			      "the service's database", false, false },
+	[OPTION_KEY_FILE] = { "--key-file", "SCHEDULER_KEY_FILE", "FILE", NULL,
+			      "key that seals secrets; default: beside the database", false, false },
 	[OPTION_EMAIL] = { "--email", NULL, "ADDRESS", NULL, "user create: the user's address", false, false },
-	[OPTION_ADMIN] = { "--admin", NULL, NULL, NULL, "user create: may mint tokens for others over the API", false, false },
+	[OPTION_ADMIN] = { "--admin", NULL, NULL, NULL, "user create: may mint tokens for others over the API", false,
+			   false },
 	[OPTION_PASSWORD_FILE] = { "--password-file", NULL, "FILE", NULL, "first line is the password", false, false },
 	[OPTION_HELP] = { "--help", NULL, NULL, NULL, "this list", false, false },
 };
@@ -83,7 +94,8 @@ static enum err type_password(struct str *password, struct error *error)
 		fputc('\n', stderr);
 	}
 	*password = (struct str){ line, got ? strcspn(line, "\n") : 0 };
-	return password->n ? ERR_OK : error_set(error, ERR_INVALID, "no password was typed; give one, or --password-file FILE");
+	return password->n ? ERR_OK
+			   : error_set(error, ERR_INVALID, "no password was typed; give one, or --password-file FILE");
 }
 
 static enum err read_password(const struct option_set *set, struct arena *arena, struct str *hash, struct error *error)
@@ -94,14 +106,14 @@ static enum err read_password(const struct option_set *set, struct arena *arena,
 	if (err)
 		return err;
 	if (password.n < PASSWORD_BYTES_MIN || password.n > PASSWORD_BYTES_MAX)
-		return error_set(error, ERR_INVALID, "the password has %zu bytes; choose one of %d to %d", password.n, PASSWORD_BYTES_MIN,
-				 PASSWORD_BYTES_MAX);
+		return error_set(error, ERR_INVALID, "the password has %zu bytes; choose one of %d to %d", password.n,
+				 PASSWORD_BYTES_MIN, PASSWORD_BYTES_MAX);
 	*hash = password_hash(arena, password);
 	return ERR_OK;
 }
 
-static enum err build_command(const struct form *form, const struct option_set *set, struct arena *arena, struct account_command *command,
-			      struct error *error)
+static enum err build_command(const struct form *form, const struct option_set *set, struct arena *arena,
+			      struct account_command *command, struct error *error)
 {
 	struct str *words = command->words;
 	enum err err = ERR_OK;
@@ -142,9 +154,10 @@ static enum err run_local(struct store *store, struct store_job *job)
 	return account_run(store, call->command, clock_read().wall, call->answer);
 }
 
-/* The database is either free, and then it is ours for a moment, or served, and then the server does it; it may change between the two looks. */
-static enum err execute(const struct store_settings *settings, const struct account_command *command, struct account_answer *answer,
-			struct error *error)
+/* The database is either free, and then it is ours for a moment, or served, and then the server does it; it may change
+ * between the two looks. */
+static enum err execute(const struct store_settings *settings, const struct account_command *command,
+			struct account_answer *answer, struct error *error)
 {
 	struct local_call call = { command, answer };
 	struct timespec pause = { .tv_nsec = OPEN_PAUSE_MS * 1000000L };
@@ -152,9 +165,11 @@ static enum err execute(const struct store_settings *settings, const struct acco
 	struct str path;
 	enum err err = store_url_check(settings->url, &path, error);
 
-	/* A first user may come before the service; for anything else a database that is not there is a mistyped path. */
+	/* A first user may come before the service; for anything else a database that is not there is a mistyped path.
+	 */
 	if (err == ERR_OK && !str_equal(command->words[1], STR("create")) && access(path.p, F_OK) && errno == ENOENT)
-		return error_set(error, ERR_NOT_FOUND, "there is no database %s; 'serve' or 'user create' make one", path.p);
+		return error_set(error, ERR_NOT_FOUND, "there is no database %s; 'serve' or 'user create' make one",
+				 path.p);
 	for (int i = 0; err == ERR_OK && i < OPEN_TRIES; i++) {
 		enum err opened = store_open_writer(settings, &store, error);
 
@@ -171,13 +186,16 @@ static enum err execute(const struct store_settings *settings, const struct acco
 			return called;
 		nanosleep(&pause, NULL);
 	}
-	return err ? err : error_set(error, ERR_LOCKED, "the database is held by process %d, which does not answer; stop it or try again",
-				     store_lock_holder(settings->url));
+	return err ? err
+		   : error_set(error, ERR_LOCKED,
+			       "the database is held by process %d, which does not answer; stop it or try again",
+			       store_lock_holder(settings->url));
 }
 
 static int run_form(const struct form *form, const struct option_set *set)
 {
-	struct store_settings settings = { .url = option_text(set, OPTION_DATABASE), .key_file = option_text(set, OPTION_KEY_FILE),
+	struct store_settings settings = { .url = option_text(set, OPTION_DATABASE),
+					   .key_file = option_text(set, OPTION_KEY_FILE),
 					   .interval_us_min = US_PER_SECOND };
 	struct account_command command = { 0 };
 	struct account_answer answer;

@@ -45,7 +45,9 @@ static bool find_user(struct call *call, struct str name, struct user *user, enu
 
 static enum err user_create(struct call *call)
 {
-	struct user user = { .username = word(call, 2), .email = word(call, 3), .is_staff = word(call, 4).n > 0, .is_active = true };
+	struct user user = {
+		.username = word(call, 2), .email = word(call, 3), .is_staff = word(call, 4).n > 0, .is_active = true
+	};
 	int64_t id;
 
 	if (word(call, 5).n)
@@ -61,8 +63,8 @@ static bool on_user_line(void *ctx, const struct user *user)
 {
 	struct call *call = ctx;
 
-	buf_printf(&call->answer->out, "%lld\t%.*s\t%.*s\t%s\t%s\n", (long long)user->id, STR_ARG(user->username), STR_ARG(user->email),
-		   user->is_staff ? "admin" : "-", user->is_active ? "active" : "disabled");
+	buf_printf(&call->answer->out, "%lld\t%.*s\t%.*s\t%s\t%s\n", (long long)user->id, STR_ARG(user->username),
+		   STR_ARG(user->email), user->is_staff ? "admin" : "-", user->is_active ? "active" : "disabled");
 	return true;
 }
 
@@ -76,7 +78,8 @@ static enum err user_set_active(struct call *call, bool is_active)
 	struct user user;
 	enum err err;
 
-	return find_user(call, word(call, 2), &user, &err) ? store_user_set_active(call->store, user.id, is_active) : err;
+	return find_user(call, word(call, 2), &user, &err) ? store_user_set_active(call->store, user.id, is_active)
+							   : err;
 }
 
 static enum err user_disable(struct call *call)
@@ -102,7 +105,9 @@ static enum err user_passwd(struct call *call)
 	struct user user;
 	enum err err;
 
-	return find_user(call, word(call, 2), &user, &err) ? store_user_set_password(call->store, user.id, word(call, 3)) : err;
+	return find_user(call, word(call, 2), &user, &err)
+		       ? store_user_set_password(call->store, user.id, word(call, 3))
+		       : err;
 }
 
 static enum err group_create(struct call *call)
@@ -110,7 +115,8 @@ static enum err group_create(struct call *call)
 	int64_t id;
 	enum err err = store_group_insert(call->store, word(call, 2), &id);
 
-	return err == ERR_CONFLICT ? refuse(call, "there is already a group", word(call, 2), "choose another name") : err;
+	return err == ERR_CONFLICT ? refuse(call, "there is already a group", word(call, 2), "choose another name")
+				   : err;
 }
 
 static enum err group_add(struct call *call)
@@ -211,7 +217,8 @@ static enum err token_revoke(struct call *call)
 		if (err)
 			return err;
 		if (search.found > 1)
-			return refuse(call, "several tokens begin with", search.prefix, "give the id that 'token list' shows");
+			return refuse(call, "several tokens begin with", search.prefix,
+				      "give the id that 'token list' shows");
 	}
 	if (!search.found && !str_to_i64(text, &search.id))
 		return refuse(call, "there is no token", search.prefix, "'token list' shows them");
@@ -223,18 +230,16 @@ static const struct verb {
 	const char *noun, *verb;
 	enum err (*run)(struct call *call);
 } verbs[] = {
-	{ "user", "create", user_create },   /* name email admin? hash? */
-	{ "user", "list", user_list },
-	{ "user", "disable", user_disable }, /* name */
-	{ "user", "enable", user_enable },   /* name */
-	{ "user", "delete", user_delete },   /* name */
-	{ "user", "passwd", user_passwd },   /* name hash */
-	{ "group", "create", group_create }, /* name */
-	{ "group", "add", group_add },       /* name user */
-	{ "group", "list", group_list },
-	{ "token", "create", token_create }, /* user */
-	{ "token", "list", token_list },     /* user? */
-	{ "token", "revoke", token_revoke }, /* id or first digits */
+	{ "user", "create", user_create },					  /* name email admin? hash? */
+	{ "user", "list", user_list },	     { "user", "disable", user_disable }, /* name */
+	{ "user", "enable", user_enable },					  /* name */
+	{ "user", "delete", user_delete },					  /* name */
+	{ "user", "passwd", user_passwd },					  /* name hash */
+	{ "group", "create", group_create },					  /* name */
+	{ "group", "add", group_add },						  /* name user */
+	{ "group", "list", group_list },     { "token", "create", token_create }, /* user */
+	{ "token", "list", token_list },					  /* user? */
+	{ "token", "revoke", token_revoke },					  /* id or first digits */
 };
 
 void account_answer_init(struct account_answer *answer)
@@ -252,13 +257,15 @@ void account_answer_release(struct account_answer *answer)
 	buf_release(&answer->text);
 }
 
-enum err account_run(struct store *store, const struct account_command *command, struct wall now, struct account_answer *answer)
+enum err account_run(struct store *store, const struct account_command *command, struct wall now,
+		     struct account_answer *answer)
 {
 	struct call call = { .store = store, .now = now, .command = command, .answer = answer };
 	enum err err = ERR_INVALID;
 
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-		if (!str_equal(word(&call, 0), str_from(verbs[i].noun)) || !str_equal(word(&call, 1), str_from(verbs[i].verb)))
+		if (!str_equal(word(&call, 0), str_from(verbs[i].noun)) ||
+		    !str_equal(word(&call, 1), str_from(verbs[i].verb)))
 			continue;
 		err = verbs[i].run(&call);
 		break;

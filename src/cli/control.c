@@ -18,7 +18,13 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-enum { REQUEST_BYTES_MAX = 64 << 10, CONNECTIONS_MAX = 16, CALL_TIMEOUT_S = 60, PEER_US_MAX = 5 * 1000000, SWEEP_MS = 1000 };
+enum {
+	REQUEST_BYTES_MAX = 64 << 10,
+	CONNECTIONS_MAX = 16,
+	CALL_TIMEOUT_S = 60,
+	PEER_US_MAX = 5 * 1000000,
+	SWEEP_MS = 1000
+};
 
 struct control {
 	uv_pipe_t listener;
@@ -32,7 +38,8 @@ struct control {
 	bool closing, closed;
 };
 
-/* READING (until the peer's end) → RUNNING (a job owns it) → WRITING → closed. The peer has PEER_US_MAX for its parts. */
+/* READING (until the peer's end) → RUNNING (a job owns it) → WRITING → closed. The peer has PEER_US_MAX for its parts.
+ */
 enum connection_state { READING, RUNNING, WRITING };
 
 struct connection {
@@ -174,10 +181,15 @@ static void start_command(struct connection *connection)
 		refuse(connection, "the command could not be read; are both programs of one version?\n");
 		return;
 	}
-	for (const struct json *word = words->child; word && connection->command.words_n < ACCOUNT_WORDS_MAX; word = word->next)
+	for (const struct json *word = words->child; word && connection->command.words_n < ACCOUNT_WORDS_MAX;
+	     word = word->next)
 		connection->command.words[connection->command.words_n++] = word->text;
-	connection->job = (struct store_job){ .class = STORE_JOB_API, .run = run_command, .done = on_command_done,
-					      .answer_to = &connection->control->answers, .rows = 1, .ctx = connection };
+	connection->job = (struct store_job){ .class = STORE_JOB_API,
+					      .run = run_command,
+					      .done = on_command_done,
+					      .answer_to = &connection->control->answers,
+					      .rows = 1,
+					      .ctx = connection };
 	connection_move(connection, RUNNING);
 	if (!store_thread_submit(connection->control->writer, &connection->job))
 		refuse(connection, "the service is too busy; try again\n");
@@ -270,7 +282,8 @@ static enum err bind_socket(const char *path, int *listening, struct error *erro
 	if (fits)
 		unlink(path);
 	if (fd < 0 || !fits || bind(fd, (const struct sockaddr *)&address, sizeof address)) {
-		error_set(error, ERR_IO, "%s: cannot make the control socket: %s", path, fits ? strerror(errno) : "the path is too long");
+		error_set(error, ERR_IO, "%s: cannot make the control socket: %s", path,
+			  fits ? strerror(errno) : "the path is too long");
 		if (fd >= 0)
 			close(fd);
 		fd = -1;
@@ -281,15 +294,18 @@ static enum err bind_socket(const char *path, int *listening, struct error *erro
 	return fd >= 0 ? ERR_OK : ERR_IO;
 }
 
-enum err control_listen(struct uv_loop_s *loop, struct store_thread *writer, struct str database_path, struct control **out, struct error *error)
+enum err control_listen(struct uv_loop_s *loop, struct store_thread *writer, struct str database_path,
+			struct control **out, struct error *error)
 {
 	struct control *control = memory_new(sizeof *control);
 	int fd;
 
 	control->writer = writer;
-	enum err err = path_of(database_path, control->path)
-			       ? bind_socket(control->path, &fd, error)
-			       : error_set(error, ERR_INVALID, "the database's path is too long for a socket beside it; give a shorter one");
+	enum err err =
+		path_of(database_path, control->path)
+			? bind_socket(control->path, &fd, error)
+			: error_set(error, ERR_INVALID,
+				    "the database's path is too long for a socket beside it; give a shorter one");
 
 	if (err) {
 		free(control);
@@ -369,7 +385,8 @@ static enum err read_reply(struct str bytes, struct account_answer *answer, stru
 	enum err err = ERR_OK;
 
 	if (!code || !out || !text || !json_to_i64(code, &number)) {
-		err = error_set(error, ERR_IO, "the service's answer could not be read; are both programs of one version?");
+		err = error_set(error, ERR_IO,
+				"the service's answer could not be read; are both programs of one version?");
 	} else {
 		answer->exit_code = (int)number;
 		buf_add(&answer->out, out->text);
@@ -379,7 +396,8 @@ static enum err read_reply(struct str bytes, struct account_answer *answer, stru
 	return err;
 }
 
-enum err control_call(struct str database_path, const struct account_command *command, struct account_answer *answer, struct error *error)
+enum err control_call(struct str database_path, const struct account_command *command, struct account_answer *answer,
+		      struct error *error)
 {
 	char path[PATH_MAX];
 	struct sockaddr_un address;
@@ -410,8 +428,9 @@ enum err control_call(struct str database_path, const struct account_command *co
 		err = error_set(error, ERR_IO, "%s: %s", path, strerror(errno));
 	} else {
 		buf_clear(&bytes);
-		err = receive_all(fd, &bytes) ? read_reply(buf_str(&bytes), answer, error)
-					      : error_set(error, ERR_IO, "%s: no whole answer; see the service's log", path);
+		err = receive_all(fd, &bytes)
+			      ? read_reply(buf_str(&bytes), answer, error)
+			      : error_set(error, ERR_IO, "%s: no whole answer; see the service's log", path);
 	}
 	if (fd >= 0)
 		close(fd);

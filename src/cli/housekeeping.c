@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Two jobs that are never outstanding twice: a probe of the disk, and a step of the purge. A purge step is small enough that no delivery
- * waits for it, and the next one waits its turn behind every other job. */
+/* Two jobs that are never outstanding twice: a probe of the disk, and a step of the purge. A purge step is small enough
+ * that no delivery waits for it, and the next one waits its turn behind every other job. */
 #include "cli/housekeeping.h"
 
 #include <stdlib.h>
@@ -52,7 +52,8 @@ static void on_probed(struct store_job *job)
 		return;
 	}
 	housekeeping->told = housekeeping->trouble;
-	log_event(LOG_ERROR, "store_not_writable", log_text("problem", err_name(job->result)), log_text("detail", housekeeping->told.text));
+	log_event(LOG_ERROR, "store_not_writable", log_text("problem", err_name(job->result)),
+		  log_text("detail", housekeeping->told.text));
 }
 
 static void submit(struct housekeeping *housekeeping, struct store_job *job, bool *outstanding)
@@ -105,7 +106,9 @@ static void wake(void *ctx)
 struct housekeeping *housekeeping_start(uv_loop_t *loop, struct store_thread *writer)
 {
 	struct housekeeping *housekeeping = memory_new(sizeof *housekeeping);
-	struct store_job job = { .class = STORE_JOB_MAINTENANCE, .answer_to = &housekeeping->answers, .ctx = housekeeping, .rows = 1 };
+	struct store_job job = {
+		.class = STORE_JOB_MAINTENANCE, .answer_to = &housekeeping->answers, .ctx = housekeeping, .rows = 1
+	};
 
 	housekeeping->writer = writer;
 	housekeeping->well_at = clock_read().boot;
@@ -125,9 +128,11 @@ struct housekeeping *housekeeping_start(uv_loop_t *loop, struct store_thread *wr
 
 bool housekeeping_store_is_well(const struct housekeeping *housekeeping, struct error *error)
 {
-	if (!housekeeping->is_ill && boot_since_us(clock_read().boot, housekeeping->well_at) <= HOUSEKEEPING_STALE_S * US_PER_SECOND)
+	if (!housekeeping->is_ill &&
+	    boot_since_us(clock_read().boot, housekeeping->well_at) <= HOUSEKEEPING_STALE_S * US_PER_SECOND)
 		return true;
-	error_set(error, ERR_UNAVAILABLE, "the database takes no writes: %.400s", housekeeping->is_ill ? housekeeping->told.text : "no answer for some time");
+	error_set(error, ERR_UNAVAILABLE, "the database takes no writes: %.400s",
+		  housekeeping->is_ill ? housekeeping->told.text : "no answer for some time");
 	return false;
 }
 

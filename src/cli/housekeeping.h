@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a running service does now and then on its front loop: asks the disk whether it is there, deletes old history in small steps, and says whether it is ready. */
+/* What a running service does now and then on its front loop: asks the disk whether it is there, deletes old history in
+ * small steps, and says whether it is ready. */
 #ifndef CLI_HOUSEKEEPING_H
 #define CLI_HOUSEKEEPING_H
 

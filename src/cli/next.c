@@ -16,7 +16,8 @@ enum option_index { OPTION_TIMEZONE, OPTION_FROM, OPTION_N, OPTION_HELP, OPTIONS
 
 static const struct option options[OPTIONS_N] = {
 	[OPTION_TIMEZONE] = { "--timezone", NULL, "ZONE", "UTC", "IANA name", false, false },
-	[OPTION_FROM] = { "--from", NULL, "TIME", NULL, "the first instant printed is after this one; default: now", false, false },
+	[OPTION_FROM] = { "--from", NULL, "TIME", NULL, "the first instant printed is after this one; default: now",
+			  false, false },
 	[OPTION_N] = { "-n", NULL, "N", "5", "how many", false, false },
 	[OPTION_HELP] = { "--help", NULL, NULL, NULL, "this list", false, false },
 };
@@ -65,14 +66,16 @@ int command_next(int argc, char **argv)
 	if (values[OPTION_FROM].n && timestamp_parse(option_text(&set, OPTION_FROM), &from) != TIMESTAMP_OK)
 		return refuse("--from: give an instant such as 2030-01-01T09:00:00Z");
 	if (!cron_parse(set.words[0], 0, &cron, &problem)) {
-		fprintf(stderr, "seed-scheduler: %.*s is not a valid crontab string: %s\n", STR_ARG(set.words[0]), problem.text);
+		fprintf(stderr, "seed-scheduler: %.*s is not a valid crontab string: %s\n", STR_ARG(set.words[0]),
+			problem.text);
 		return EXIT_USAGE;
 	}
 	if (!cron_ever_occurs(&cron))
 		return refuse("this entry never occurs; check its day and month");
 	struct zonefile_cache *zones = zonefile_cache_new(NULL);
 	const struct zone *zone = zonefile_find(zones, option_text(&set, OPTION_TIMEZONE));
-	int code = zone ? print_next(&cron, zone, from, n) : refuse("--timezone: no such zone; give an IANA name such as Europe/Berlin");
+	int code = zone ? print_next(&cron, zone, from, n)
+			: refuse("--timezone: no such zone; give an IANA name such as Europe/Berlin");
 
 	zonefile_cache_free(zones);
 	return code;

@@ -21,10 +21,12 @@ enum err option_file_line(const char *path, struct arena *arena, struct str *lin
 	fclose(file);
 	text[n] = '\0';
 	*line = (struct str){ text, strcspn(text, "\r\n") };
-	return line->n ? ERR_OK : error_set(error, ERR_INVALID, "%s: the first line is empty; put the secret there", path);
+	return line->n ? ERR_OK
+		       : error_set(error, ERR_INVALID, "%s: the first line is empty; put the secret there", path);
 }
 
-static enum err add_value(const struct option *option, struct option_value *value, struct str text, const char *name, struct error *error)
+static enum err add_value(const struct option *option, struct option_value *value, struct str text, const char *name,
+			  struct error *error)
 {
 	if (value->n >= (option->repeats ? OPTION_REPEATS_MAX : 1))
 		return error_set(error, ERR_INVALID, "%s: given too often; %s", name,
@@ -60,14 +62,16 @@ static enum err read_flag(struct option_set *set, int at, int argc, char **argv,
 	}
 	if (!value.p) {
 		if (at + 1 >= argc)
-			return error_set(error, ERR_INVALID, "%s needs a value: %s %s", option->flag, option->flag, option->value_name);
+			return error_set(error, ERR_INVALID, "%s needs a value: %s %s", option->flag, option->flag,
+					 option->value_name);
 		value = str_from(argv[at + 1]);
 		*used = 2;
 	}
 	return add_value(option, &set->values[index], value, option->flag, error);
 }
 
-static enum err read_environment(const struct option *option, struct option_value *value, struct arena *arena, struct error *error)
+static enum err read_environment(const struct option *option, struct option_value *value, struct arena *arena,
+				 struct error *error)
 {
 	char file_variable[80];
 	const char *text = getenv(option->environment);
@@ -109,7 +113,8 @@ enum err options_read(struct option_set *set, int argc, char **argv, struct erro
 			if (err)
 				return err;
 		} else if (set->words_n == OPTION_WORDS_MAX) {
-			return error_set(error, ERR_INVALID, "too many arguments at '%s'; --help shows the form", argv[at]);
+			return error_set(error, ERR_INVALID, "too many arguments at '%s'; --help shows the form",
+					 argv[at]);
 		} else {
 			set->words[set->words_n++] = str_from(argv[at]);
 		}
@@ -144,14 +149,15 @@ const char *option_name(const struct option_set *set, unsigned index)
 	return option->flag && !set->values[index].is_from_environment ? option->flag : option->environment;
 }
 
-enum err option_number(const struct option_set *set, unsigned index, int64_t min, int64_t max, int64_t *number, struct error *error)
+enum err option_number(const struct option_set *set, unsigned index, int64_t min, int64_t max, int64_t *number,
+		       struct error *error)
 {
 	struct str text = option_text(set, index);
 	const char *name = option_name(set, index);
 
 	if (!str_to_i64(text, number) || *number < min || *number > max)
-		return error_set(error, ERR_INVALID, "%s: '%.*s' is not a whole number from %lld to %lld", name, STR_ARG(text),
-				 (long long)min, (long long)max);
+		return error_set(error, ERR_INVALID, "%s: '%.*s' is not a whole number from %lld to %lld", name,
+				 STR_ARG(text), (long long)min, (long long)max);
 	return ERR_OK;
 }
 
@@ -162,7 +168,8 @@ void options_print(const struct option *options, unsigned n)
 		char left[64];
 
 		snprintf(left, sizeof left, "%s%s%s", option->flag ? option->flag : option->environment,
-			 option->value_name && option->flag ? " " : "", option->value_name && option->flag ? option->value_name : "");
+			 option->value_name && option->flag ? " " : "",
+			 option->value_name && option->flag ? option->value_name : "");
 		printf("  %-34s %s", left, option->help);
 		if (option->fallback)
 			printf(" (default %s)", option->fallback);

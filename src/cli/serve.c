@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* `seed-scheduler serve`: starts the parts in order, says that it is ready, waits for a signal, stops them in the opposite order.
+/* `seed-scheduler serve`: starts the parts in order, says that it is ready, waits for a signal, stops them in the
+ * opposite order.
  *
- * Three threads: this one is the front loop (API, control socket, housekeeping); the store's and the delivery's are started here and
- * joined here. Stopping: no new requests and no new claims; what flies ends and is recorded; the store thread, which takes everybody's
- * last writes, stops last. */
+ * Three threads: this one is the front loop (API, control socket, housekeeping); the store's and the delivery's are
+ * started here and joined here. Stopping: no new requests and no new claims; what flies ends and is recorded; the store
+ * thread, which takes everybody's last writes, stops last. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,8 @@
 
 enum {
 	STOP_TICK_MS = 20,
-	STOP_SPARE_US = 5 * 1000000, /* beyond the time of an attempt; a client that does not take its answer is cut off after twice that */
+	STOP_SPARE_US = 5 * 1000000, /* beyond the time of an attempt; a client that does not take its answer is cut off
+					after twice that */
 	READY_OLDEST_DUE_S = 5,
 	READY_LOOP_STALE_S = 10,
 	CONNECTIONS_MAX = 4096, /* to endpoints, idle ones included */
@@ -74,7 +76,8 @@ static bool is_ready(void *ctx, struct error *error)
 	struct delivery_health health = delivery_health(service->delivery);
 
 	if (boot_since_us(clock_read().boot, health.turned_at) > READY_LOOP_STALE_S * US_PER_SECOND) {
-		error_set(error, ERR_UNAVAILABLE, "the delivery thread has not turned for more than %d s", READY_LOOP_STALE_S);
+		error_set(error, ERR_UNAVAILABLE, "the delivery thread has not turned for more than %d s",
+			  READY_LOOP_STALE_S);
 		return false;
 	}
 	if (health.oldest_due_us > READY_OLDEST_DUE_S * US_PER_SECOND) {
@@ -86,7 +89,8 @@ static bool is_ready(void *ctx, struct error *error)
 
 /* --- start --- */
 
-/* As many descriptors as the system lets us have: connections of clients and to endpoints are bounded by options of their own. */
+/* As many descriptors as the system lets us have: connections of clients and to endpoints are bounded by options of
+ * their own. */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -104,7 +108,8 @@ static struct http_limits limits_for_descriptors(void)
 	unsigned spare = CONNECTIONS_MAX + DESCRIPTORS_SPARE;
 
 	if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur < limits.connections_max + spare)
-		limits.connections_max = descriptors.rlim_cur > spare + 64 ? (unsigned)descriptors.rlim_cur - spare : 64;
+		limits.connections_max =
+			descriptors.rlim_cur > spare + 64 ? (unsigned)descriptors.rlim_cur - spare : 64;
 	return limits;
 }
 
@@ -155,19 +160,26 @@ static enum err open_listeners(struct service *service, struct error *error)
 	libraries[2] = (struct api_library){ "libuv", uv_version_string() };
 	libraries[3] = (struct api_library){ "llhttp", http_parser_version() };
 	libraries[4] = (struct api_library){ "c-ares", resolver_version() };
-	struct api_options options = { .loop = &service->loop, .reader = service->reader, .writer = service->store_thread,
-				       .egress = &service->settings.egress, .zones = service->zones,
+	struct api_options options = { .loop = &service->loop,
+				       .reader = service->reader,
+				       .writer = service->store_thread,
+				       .egress = &service->settings.egress,
+				       .zones = service->zones,
 				       .interval_us_min = service->settings.store.interval_us_min,
 				       .auth_failures_per_minute = (unsigned)service->settings.auth_failures_per_minute,
-				       .has_metrics_listener = service->settings.metrics_listen.p != NULL, .is_ready = is_ready,
-				       .is_ready_ctx = service, .libraries = libraries, .libraries_n = sizeof libraries / sizeof libraries[0] };
+				       .has_metrics_listener = service->settings.metrics_listen.p != NULL,
+				       .is_ready = is_ready,
+				       .is_ready_ctx = service,
+				       .libraries = libraries,
+				       .libraries_n = sizeof libraries / sizeof libraries[0] };
 
 	service->api = api_new(&options);
 	service->server = http_server_new(&service->loop, &limits, api_handle, service->api, api_refuse);
 	enum err err = http_server_listen(service->server, service->settings.listen, false, service->bound, error);
 
 	if (err == ERR_OK && service->settings.metrics_listen.p)
-		err = http_server_listen(service->server, service->settings.metrics_listen, true, service->metrics_bound, error);
+		err = http_server_listen(service->server, service->settings.metrics_listen, true,
+					 service->metrics_bound, error);
 	refuse_own(service, service->bound);
 	refuse_own(service, service->metrics_bound);
 	return err;
@@ -177,12 +189,19 @@ static enum err open_delivery(struct service *service, struct error *error)
 {
 	struct instant now = clock_read();
 	struct delivery_options options = {
-		.dispatcher = { .held_max = HELD_RUNS_MAX, .held_bytes_max = HELD_BYTES_MAX, .in_flight_max = IN_FLIGHT_MAX,
-				.lane_in_flight_max = LANE_IN_FLIGHT_MAX, .look_ahead_us = LOOK_AHEAD_MS * US_PER_MS,
+		.dispatcher = { .held_max = HELD_RUNS_MAX,
+				.held_bytes_max = HELD_BYTES_MAX,
+				.in_flight_max = IN_FLIGHT_MAX,
+				.lane_in_flight_max = LANE_IN_FLIGHT_MAX,
+				.look_ahead_us = LOOK_AHEAD_MS * US_PER_MS,
 				.retry = retry_policy_default },
-		.outbound = { .egress = &service->settings.egress, .attempt_us_max = service->settings.attempt_us_max,
-			      .connect_us_max = 5 * US_PER_SECOND, .idle_us_max = 60 * US_PER_SECOND, .connections_max = CONNECTIONS_MAX,
-			      .ca_file = service->settings.ca_file, .dns_servers = service->settings.dns_servers },
+		.outbound = { .egress = &service->settings.egress,
+			      .attempt_us_max = service->settings.attempt_us_max,
+			      .connect_us_max = 5 * US_PER_SECOND,
+			      .idle_us_max = 60 * US_PER_SECOND,
+			      .connections_max = CONNECTIONS_MAX,
+			      .ca_file = service->settings.ca_file,
+			      .dns_servers = service->settings.dns_servers },
 		.missed_before = now.wall,
 		.drain_us_max = service->settings.attempt_us_max + STOP_SPARE_US,
 	};
@@ -239,8 +258,10 @@ static void close_everything(struct service *service)
 static void on_stop_tick(uv_timer_t *timer)
 {
 	struct service *service = timer->data;
-	bool is_late = boot_since_us(clock_read().boot, service->stop_began) > service->settings.attempt_us_max + 2 * STOP_SPARE_US;
-	bool is_done = http_server_is_idle(service->server) && api_is_idle(service->api) && delivery_has_ended(service->delivery);
+	bool is_late = boot_since_us(clock_read().boot, service->stop_began) >
+		       service->settings.attempt_us_max + 2 * STOP_SPARE_US;
+	bool is_done = http_server_is_idle(service->server) && api_is_idle(service->api) &&
+		       delivery_has_ended(service->delivery);
 
 	if (!service->closed && (is_late || is_done))
 		close_everything(service);
@@ -279,7 +300,8 @@ static int serve(struct service *service)
 		return EXIT_NOT_DONE;
 	}
 	log_event(LOG_INFO, "ready", log_text("listen", service->bound),
-		  log_str("metrics_listen", service->metrics_bound[0] ? str_from(service->metrics_bound) : (struct str){ NULL, 0 }),
+		  log_str("metrics_listen",
+			  service->metrics_bound[0] ? str_from(service->metrics_bound) : (struct str){ NULL, 0 }),
 		  log_text("version", SEED_VERSION), log_int("pid", getpid()));
 	uv_run(&service->loop, UV_RUN_DEFAULT);
 	bool all_ended = delivery_join(service->delivery);
@@ -293,7 +315,9 @@ static int serve(struct service *service)
 	control_free(service->control);
 	zonefile_cache_free(service->zones);
 	uv_loop_close(&service->loop);
-	log_event(LOG_INFO, "stopped", log_text("attempts", all_ended ? "all ended and recorded" : "some were cut off and start again at the next start"));
+	log_event(LOG_INFO, "stopped",
+		  log_text("attempts", all_ended ? "all ended and recorded"
+						 : "some were cut off and start again at the next start"));
 	return EXIT_DONE;
 }
 

@@ -32,28 +32,39 @@ enum option_index {
 };
 
 static const struct option options[OPTIONS_N] = {
-	[OPTION_LISTEN] = { "--listen", "SCHEDULER_LISTEN", "ADDR:PORT", "127.0.0.1:8000", "where the API listens", false, false },
-	[OPTION_DATABASE] = { "--database", "SCHEDULER_DATABASE", "URL", "sqlite:var/scheduler.db", "sqlite:PATH", false, false },
-	[OPTION_KEY_FILE] = { "--key-file", "SCHEDULER_KEY_FILE", "FILE", NULL, "key that seals secrets; default: beside the database", false, false },
-	[OPTION_EGRESS_ALLOW] = { "--egress-allow", "SCHEDULER_EGRESS_ALLOW", "CIDR", NULL, "let callbacks reach this network; repeatable", true, false },
-	[OPTION_METRICS_LISTEN] = { "--metrics-listen", "SCHEDULER_METRICS_LISTEN", "ADDR:PORT", NULL, "a listener of its own for /metrics", false, false },
+	[OPTION_LISTEN] = { "--listen", "SCHEDULER_LISTEN", "ADDR:PORT", "127.0.0.1:8000", "where the API listens",
+			    false, false },
+	[OPTION_DATABASE] = { "--database", "SCHEDULER_DATABASE", "URL", "sqlite:var/scheduler.db", "sqlite:PATH",
+			      false, false },
+	[OPTION_KEY_FILE] = { "--key-file", "SCHEDULER_KEY_FILE", "FILE", NULL,
+			      "key that seals secrets; default: beside the database", false, false },
+	[OPTION_EGRESS_ALLOW] = { "--egress-allow", "SCHEDULER_EGRESS_ALLOW", "CIDR", NULL,
+				  "let callbacks reach this network; repeatable", true, false },
+	[OPTION_METRICS_LISTEN] = { "--metrics-listen", "SCHEDULER_METRICS_LISTEN", "ADDR:PORT", NULL,
+				    "a listener of its own for /metrics", false, false },
 	[OPTION_AUTH_FAILURES] = { "--auth-failures-per-minute", "SCHEDULER_AUTH_FAILURES_PER_MINUTE", "N", "10",
 				   "wrong credentials per address before 429; 0 = no limit", false, false },
-	[OPTION_INTERVAL_MIN] = { "--interval-min", "SCHEDULER_INTERVAL_MIN", "SECONDS", "1", "the smallest interval taken", false, false },
-	[OPTION_CA_FILE] = { "--ca-file", "SCHEDULER_CA_FILE", "FILE", NULL, "roots for https endpoints beside the system's", false, false },
-	[OPTION_DNS_SERVERS] = { "--dns-servers", "SCHEDULER_DNS_SERVERS", "LIST", NULL, "ADDRESS:PORT,... instead of resolv.conf's", false, false },
-	[OPTION_LOG_LEVEL] = { "--log-level", "SCHEDULER_LOG_LEVEL", "LEVEL", "info", "debug, info, warn or error", false, false },
+	[OPTION_INTERVAL_MIN] = { "--interval-min", "SCHEDULER_INTERVAL_MIN", "SECONDS", "1",
+				  "the smallest interval taken", false, false },
+	[OPTION_CA_FILE] = { "--ca-file", "SCHEDULER_CA_FILE", "FILE", NULL,
+			     "roots for https endpoints beside the system's", false, false },
+	[OPTION_DNS_SERVERS] = { "--dns-servers", "SCHEDULER_DNS_SERVERS", "LIST", NULL,
+				 "ADDRESS:PORT,... instead of resolv.conf's", false, false },
+	[OPTION_LOG_LEVEL] = { "--log-level", "SCHEDULER_LOG_LEVEL", "LEVEL", "info", "debug, info, warn or error",
+			       false, false },
 	[OPTION_HOOK_TOKEN] = { NULL, "HOOK_AUTH_TOKEN", "TOKEN", NULL, "token sent with webhooks", false, true },
 	[OPTION_METRICS_URL] = { NULL, "METRICS_URL", "URL", NULL, "where metric keys are pushed", false, false },
 	[OPTION_METRICS_USER] = { NULL, "METRICS_AUTH_USER", "NAME", NULL, "Basic credentials for it", false, false },
-	[OPTION_METRICS_PASSWORD] = { NULL, "METRICS_AUTH_PASSWORD", "PASSWORD", NULL, "Basic credentials for it", false, true },
+	[OPTION_METRICS_PASSWORD] = { NULL, "METRICS_AUTH_PASSWORD", "PASSWORD", NULL, "Basic credentials for it",
+				      false, true },
 	[OPTION_TIMEOUT] = { NULL, "DEFAULT_REQUEST_TIMEOUT", "SECONDS", "30", "one whole attempt", false, false },
 	[OPTION_HELP] = { "--help", NULL, NULL, NULL, "this list", false, false },
 };
 
 extern char **environ;
 
-/* SCHEDULER_… variables that are not ours to refuse: the original's page title, and what Kubernetes sets for a service of the name "scheduler". */
+/* SCHEDULER_… variables that are not ours to refuse: the original's page title, and what Kubernetes sets for a service
+ * of the name "scheduler". */
 static bool is_tolerated(struct str name)
 {
 	return str_equal(name, STR("SCHEDULER_TITLE")) || str_starts_with(name, STR("SCHEDULER_PORT")) ||
@@ -70,7 +81,8 @@ static enum err check_environment(struct error *error)
 		for (unsigned i = 0; i < OPTIONS_N && !is_known; i++)
 			is_known = options[i].environment && str_equal(name, str_from(options[i].environment));
 		if (!is_known)
-			return error_set(error, ERR_INVALID, "unknown variable %.*s; 'serve --help' lists those it knows", STR_ARG(name));
+			return error_set(error, ERR_INVALID,
+					 "unknown variable %.*s; 'serve --help' lists those it knows", STR_ARG(name));
 	}
 	return ERR_OK;
 }
@@ -81,8 +93,10 @@ static enum err read_egress(struct settings *settings, const struct option_set *
 
 	for (unsigned i = 0; i < value->n; i++)
 		if (!egress_allow(&settings->egress, value->values[i]))
-			return error_set(error, ERR_INVALID, "%s: '%.*s' is no network in CIDR form without host bits, such as 10.0.0.0/8 or 192.168.1.5/32",
-					 option_name(set, OPTION_EGRESS_ALLOW), STR_ARG(value->values[i]));
+			return error_set(
+				error, ERR_INVALID,
+				"%s: '%.*s' is no network in CIDR form without host bits, such as 10.0.0.0/8 or 192.168.1.5/32",
+				option_name(set, OPTION_EGRESS_ALLOW), STR_ARG(value->values[i]));
 	return ERR_OK;
 }
 
@@ -92,14 +106,16 @@ static enum err check_listen(const struct option_set *set, unsigned index, struc
 
 	if (!address.p || http_address_is_valid(address))
 		return ERR_OK;
-	return error_set(error, ERR_INVALID, "%s: '%.*s' is no address and port such as 127.0.0.1:8000 or [::1]:8000", option_name(set, index),
-			 STR_ARG(address));
+	return error_set(error, ERR_INVALID, "%s: '%.*s' is no address and port such as 127.0.0.1:8000 or [::1]:8000",
+			 option_name(set, index), STR_ARG(address));
 }
 
 static enum err read_log_level(struct settings *settings, const struct option_set *set, struct error *error)
 {
 	struct str text = option_text(set, OPTION_LOG_LEVEL);
-	static const char *const names[] = { [LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error" };
+	static const char *const names[] = {
+		[LOG_DEBUG] = "debug", [LOG_INFO] = "info", [LOG_WARN] = "warn", [LOG_ERROR] = "error"
+	};
 
 	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
 		if (str_equal(text, str_from(names[i]))) {
@@ -107,7 +123,8 @@ static enum err read_log_level(struct settings *settings, const struct option_se
 			return ERR_OK;
 		}
 	}
-	return error_set(error, ERR_INVALID, "%s: '%.*s' is none of debug, info, warn, error", option_name(set, OPTION_LOG_LEVEL), STR_ARG(text));
+	return error_set(error, ERR_INVALID, "%s: '%.*s' is none of debug, info, warn, error",
+			 option_name(set, OPTION_LOG_LEVEL), STR_ARG(text));
 }
 
 static bool has_control_bytes(struct str text)
@@ -125,15 +142,18 @@ static enum err read_integrations(struct settings *settings, const struct option
 	struct url url;
 
 	if (str_equal(hook, STR("REPLACEME")) || has_control_bytes(hook))
-		return error_set(error, ERR_INVALID, "HOOK_AUTH_TOKEN: set a token of your own without control characters, or unset it");
+		return error_set(error, ERR_INVALID,
+				 "HOOK_AUTH_TOKEN: set a token of your own without control characters, or unset it");
 	settings->store.hook_token = hook;
 	if (!push.p)
 		return ERR_OK;
 	while (push.n && push.p[push.n - 1] == '/')
 		push.n--;
 	if (!url_parse(push, &url) || push.n > URL_BYTES_MAX - 16)
-		return error_set(error, ERR_INVALID, "METRICS_URL: it is no http or https URL without user and password; those go into METRICS_AUTH_USER and "
-						     "METRICS_AUTH_PASSWORD");
+		return error_set(
+			error, ERR_INVALID,
+			"METRICS_URL: it is no http or https URL without user and password; those go into METRICS_AUTH_USER and "
+			"METRICS_AUTH_PASSWORD");
 	settings->store.metrics_url = push;
 	if (user.p) {
 		struct str pair = arena_printf(&settings->arena, "%.*s:%.*s", STR_ARG(user), STR_ARG(password));
@@ -165,7 +185,9 @@ static enum err read_numbers(struct settings *settings, const struct option_set 
 enum err settings_read(struct settings *settings, int argc, char **argv, struct error *error)
 {
 	struct option_value values[OPTIONS_N] = { 0 };
-	struct option_set set = { .options = options, .options_n = OPTIONS_N, .values = values, .arena = &settings->arena };
+	struct option_set set = {
+		.options = options, .options_n = OPTIONS_N, .values = values, .arena = &settings->arena
+	};
 	struct str path;
 
 	*settings = (struct settings){ 0 };
@@ -177,7 +199,8 @@ enum err settings_read(struct settings *settings, int argc, char **argv, struct 
 	if (settings->wants_help)
 		return ERR_OK;
 	if (set.words_n)
-		return error_set(error, ERR_INVALID, "serve takes no word '%.*s', only options; --help lists them", STR_ARG(set.words[0]));
+		return error_set(error, ERR_INVALID, "serve takes no word '%.*s', only options; --help lists them",
+				 STR_ARG(set.words[0]));
 	settings->listen = option_text(&set, OPTION_LISTEN);
 	settings->metrics_listen = option_text(&set, OPTION_METRICS_LISTEN);
 	settings->store.url = option_text(&set, OPTION_DATABASE);

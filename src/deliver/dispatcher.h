@@ -70,7 +70,7 @@ struct dispatch_event {
 			struct wall next_at; /* otherwise the earliest instant at which something will be due */
 			bool has_no_ahead;
 			struct wall no_ahead_at; /* likewise, of what can be claimed only then, not ahead */
-			bool of_lane;	     /* the answer to CLAIM_LANE for `lane`; also set in CLAIM_FAILED */
+			bool of_lane;		 /* the answer to CLAIM_LANE for `lane`; also set in CLAIM_FAILED */
 			int64_t lane;
 		} claimed; /* CLAIMED, CLAIM_FAILED */
 		struct {
@@ -158,8 +158,9 @@ void dispatcher_step(struct dispatcher *dispatcher, const struct dispatch_event 
 struct dispatcher_counts {
 	uint32_t waiting, ready, flying, recording;
 	uint32_t slow_lanes;	     /* parked at present */
-	int64_t oldest_ready_age_us; /* now minus the start_at of the oldest run that is due, not flying, and not waiting for its own
-					host alone (P14: one that hangs says nothing about us); 0 when there is none */
+	int64_t oldest_ready_age_us; /* now minus the start_at of the oldest run that is due, not flying, and not
+					waiting for its own host alone (P14: one that hangs says nothing about us); 0
+					when there is none */
 };
 struct dispatcher_counts dispatcher_count(const struct dispatcher *dispatcher, struct wall now);
 /* Recounts everything and compares it with what is kept, by assert. For tests and the simulator: costs time in

@@ -4,7 +4,8 @@
  *   RESOLVING ─▶ CONNECTING ─▶ SENDING ─▶ READING ─▶ ENDED
  *        └─ literal address: skipped     (an open connection from the pool starts at SENDING)
  *
- * Attempts have all the same time, so the list of their deadlines is in order by itself; the same holds for the shorter time of looking up and connecting. */
+ * Attempts have all the same time, so the list of their deadlines is in order by itself; the same holds for the shorter
+ * time of looking up and connecting. */
 #include "deliver/outbound.h"
 
 #include <assert.h>
@@ -69,9 +70,9 @@ struct outbound {
 	void *done_ctx;
 	struct resolver *resolver;
 	struct wire_pool *pool;
-	uv_timer_t timer;  /* the earliest deadline */
+	uv_timer_t timer; /* the earliest deadline */
 	uv_timer_t sweeper;
-	uv_idle_t teller;  /* tells of attempts that ended within outbound_start */
+	uv_idle_t teller; /* tells of attempts that ended within outbound_start */
 	struct boot timer_at;
 	struct deadline_list whole, step;
 	struct outbound_attempt *ended; /* to be told, linked by whole.next */
@@ -81,7 +82,8 @@ struct outbound {
 	char read[READ_BYTES];
 };
 
-static struct link *link_in(struct outbound *outbound, const struct deadline_list *list, struct outbound_attempt *attempt)
+static struct link *link_in(struct outbound *outbound, const struct deadline_list *list,
+			    struct outbound_attempt *attempt)
 {
 	return list == &outbound->whole ? &attempt->whole : &attempt->step;
 }
@@ -105,7 +107,8 @@ static void list_remove(struct outbound *outbound, struct deadline_list *list, s
 
 static void on_deadline(uv_timer_t *timer);
 
-static void list_append(struct outbound *outbound, struct deadline_list *list, struct outbound_attempt *attempt, struct boot now, int64_t us)
+static void list_append(struct outbound *outbound, struct deadline_list *list, struct outbound_attempt *attempt,
+			struct boot now, int64_t us)
 {
 	struct link *link = link_in(outbound, list, attempt);
 
@@ -197,8 +200,8 @@ static void finish_answered(struct outbound_attempt *attempt, enum response_prog
 
 static void on_deadline(uv_timer_t *timer)
 {
-	static const char *const words[] = { "the name lookup took too long", "no connection in time", "the request was not taken in time",
-					     "no answer in time" };
+	static const char *const words[] = { "the name lookup took too long", "no connection in time",
+					     "the request was not taken in time", "no answer in time" };
 	struct outbound *outbound = timer->data;
 	struct boot now = clock_read().boot;
 	struct deadline_list *const lists[] = { &outbound->whole, &outbound->step };
@@ -207,7 +210,8 @@ static void on_deadline(uv_timer_t *timer)
 	for (unsigned i = 0; i < 2; i++) {
 		struct outbound_attempt *attempt;
 
-		while ((attempt = lists[i]->first) && !boot_is_after(link_in(outbound, lists[i], attempt)->deadline, now))
+		while ((attempt = lists[i]->first) &&
+		       !boot_is_after(link_in(outbound, lists[i], attempt)->deadline, now))
 			finish_badly(attempt, OUTCOME_TIMEOUT, words[attempt->phase]);
 	}
 	for (unsigned i = 0; i < 2; i++)
@@ -229,20 +233,22 @@ static void connect_next(struct outbound_attempt *attempt)
 	attempt->phase = PHASE_CONNECTING;
 	attempt->on_fresh_wire = true;
 	list_append(outbound, &outbound->step, attempt, clock_read().boot, outbound->options.connect_us_max);
-	attempt->wire = wire_connect(outbound->pool, &attempt->url, attempt->run->lane, attempt->addresses[attempt->addresses_used++], attempt);
+	attempt->wire = wire_connect(outbound->pool, &attempt->url, attempt->run->lane,
+				     attempt->addresses[attempt->addresses_used++], attempt);
 	if (!attempt->wire)
 		finish_badly(attempt, OUTCOME_INTERNAL, "no socket is free");
 }
 
 static void resolve(struct outbound_attempt *attempt);
 
-/* A pooled connection that its peer ended before it can have read the request: the same attempt goes on over a fresh one. In every other case the receiver
- * may have acted, and what follows is another attempt. */
+/* A pooled connection that its peer ended before it can have read the request: the same attempt goes on over a fresh
+ * one. In every other case the receiver may have acted, and what follows is another attempt. */
 static bool may_start_afresh(const struct outbound_attempt *attempt)
 {
 	if (attempt->on_fresh_wire || attempt->response.began)
 		return false;
-	return attempt->sent_n == 0 || wire_died_unread(attempt->wire, boot_since_us(clock_read().boot, attempt->sent_at));
+	return attempt->sent_n == 0 ||
+	       wire_died_unread(attempt->wire, boot_since_us(clock_read().boot, attempt->sent_at));
 }
 
 static void start_afresh(struct outbound_attempt *attempt)
@@ -255,7 +261,8 @@ static void start_afresh(struct outbound_attempt *attempt)
 
 static void on_cut_off(struct outbound_attempt *attempt)
 {
-	const char *words = attempt->response.began ? "closed before the end of the answer" : "closed without an answer";
+	const char *words =
+		attempt->response.began ? "closed before the end of the answer" : "closed without an answer";
 
 	if (may_start_afresh(attempt))
 		start_afresh(attempt);
@@ -327,7 +334,8 @@ static void send_on(struct outbound_attempt *attempt)
 {
 	while (attempt->sent_n < attempt->request.n) {
 		size_t n;
-		enum wire_io io = wire_send(attempt->wire, str_slice(buf_str(&attempt->request), attempt->sent_n, attempt->request.n), &n);
+		enum wire_io io = wire_send(
+			attempt->wire, str_slice(buf_str(&attempt->request), attempt->sent_n, attempt->request.n), &n);
 
 		if (io == WIRE_IO_AGAIN)
 			return;
@@ -396,7 +404,8 @@ static void on_wire_event(void *owner, struct wire *wire, enum wire_event event)
 
 static bool is_allowed(const struct outbound_attempt *attempt, struct address address)
 {
-	return attempt->run->kind == RUN_METRIC || address_judge(attempt->outbound->options.egress, address, attempt->url.port) == ADDRESS_ALLOWED;
+	return attempt->run->kind == RUN_METRIC ||
+	       address_judge(attempt->outbound->options.egress, address, attempt->url.port) == ADDRESS_ALLOWED;
 }
 
 static void on_resolved(void *ctx, const struct resolver_answer *answer)
@@ -428,7 +437,8 @@ static void resolve(struct outbound_attempt *attempt)
 	struct outbound *outbound = attempt->outbound;
 
 	if (attempt->url.host_kind != URL_HOST_NAME) {
-		attempt->addresses[0] = address_from_bytes(attempt->url.address, attempt->url.host_kind == URL_HOST_IPV6);
+		attempt->addresses[0] =
+			address_from_bytes(attempt->url.address, attempt->url.host_kind == URL_HOST_IPV6);
 		attempt->addresses_n = 1;
 		attempt->addresses_used = 0;
 		connect_next(attempt);
@@ -474,7 +484,8 @@ static struct outbound_attempt *attempt_new(struct outbound *outbound)
 	return attempt;
 }
 
-void outbound_start(struct outbound *outbound, const struct run *run, uint32_t number, struct instant now, void *attempt_ctx)
+void outbound_start(struct outbound *outbound, const struct run *run, uint32_t number, struct instant now,
+		    void *attempt_ctx)
 {
 	struct outbound_attempt *attempt = attempt_new(outbound);
 
@@ -509,11 +520,13 @@ static void on_sweep(uv_timer_t *timer)
 	wire_pool_sweep(outbound->pool, clock_read().boot);
 }
 
-enum err outbound_new(uv_loop_t *loop, const struct outbound_options *options, outbound_done done, void *ctx, struct outbound **out,
-		      struct error *error)
+enum err outbound_new(uv_loop_t *loop, const struct outbound_options *options, outbound_done done, void *ctx,
+		      struct outbound **out, struct error *error)
 {
 	struct outbound *outbound = memory_new(sizeof *outbound);
-	struct wire_options wires = { .connections_max = options->connections_max, .idle_us_max = options->idle_us_max, .ca_file = options->ca_file };
+	struct wire_options wires = { .connections_max = options->connections_max,
+				      .idle_us_max = options->idle_us_max,
+				      .ca_file = options->ca_file };
 
 	outbound->loop = loop;
 	outbound->options = *options;

@@ -32,7 +32,7 @@ struct resolver_lookup {
 	struct resolver *resolver;
 	resolver_done done; /* NULL once cancelled */
 	void *ctx;
-	bool answered;  /* within resolver_start */
+	bool answered; /* within resolver_start */
 	bool started;
 };
 
@@ -156,14 +156,17 @@ static void on_found(void *ctx, int status, int timeouts, struct ares_addrinfo *
 enum err resolver_new(uv_loop_t *loop, const char *servers, struct resolver **out, struct error *error)
 {
 	struct resolver *resolver = memory_new(sizeof *resolver);
-	struct ares_options options = { .timeout = QUERY_TIMEOUT_MS, .tries = QUERY_TRIES, .sock_state_cb = on_socket_state,
+	struct ares_options options = { .timeout = QUERY_TIMEOUT_MS,
+					.tries = QUERY_TRIES,
+					.sock_state_cb = on_socket_state,
 					.sock_state_cb_data = resolver };
 
 	resolver->loop = loop;
 	int status = ares_library_init(ARES_LIB_INIT_ALL);
 
 	if (status == ARES_SUCCESS)
-		status = ares_init_options(&resolver->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+		status = ares_init_options(&resolver->channel, &options,
+					   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
 	if (status != ARES_SUCCESS) {
 		free(resolver);
 		return error_set(error, ERR_IO, "name lookups: %s; is /etc/resolv.conf sound?", ares_strerror(status));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Asks the kernel for a connection's shortest round trip. A file of its own because the kernel's struct tcp_info, which has the field,
- * and the C library's, which libuv's header brings, cannot be seen together. */
+/* Asks the kernel for a connection's shortest round trip. A file of its own because the kernel's struct tcp_info, which
+ * has the field, and the C library's, which libuv's header brings, cannot be seen together. */
 #include "deliver/round_trip.h"
 
 #include <linux/tcp.h>

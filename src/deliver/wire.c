@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Sockets under a poll handle that stays registered, so that a delivery on an open connection costs one send and one receive. */
+/* Sockets under a poll handle that stays registered, so that a delivery on an open connection costs one send and one
+ * receive. */
 #include "deliver/wire.h"
 
 #include <assert.h>
@@ -16,7 +17,8 @@
 #include "deliver/round_trip.h"
 #include "http/tls.h"
 
-/* Idle TLS connections hold some 55 KB each; beyond this many of them all together a finished one is closed instead of kept. */
+/* Idle TLS connections hold some 55 KB each; beyond this many of them all together a finished one is closed instead of
+ * kept. */
 enum { BUCKETS_N = 4096, TLS_WIRES_MAX = 1000, HOST_BYTES_MAX = 255 };
 
 enum wire_state { WIRE_CONNECTING, WIRE_HANDSHAKING, WIRE_IS_OPEN, WIRE_IS_IDLE, WIRE_BROKEN };
@@ -24,10 +26,10 @@ enum wire_state { WIRE_CONNECTING, WIRE_HANDSHAKING, WIRE_IS_OPEN, WIRE_IS_IDLE,
 struct wire {
 	uv_poll_t poll;
 	struct wire_pool *pool;
-	void *owner; /* borrowed; NULL while idle */
-	struct tls *tls; /* owned; NULL for http */
+	void *owner;				    /* borrowed; NULL while idle */
+	struct tls *tls;			    /* owned; NULL for http */
 	struct wire *bucket_next, *bucket_previous; /* idle wires of one bucket, newest first */
-	struct wire *older, *newer;                 /* idle wires by the time they became so */
+	struct wire *older, *newer;		    /* idle wires by the time they became so */
 	struct boot idle_since;
 	struct address address;
 	int64_t lane;
@@ -184,10 +186,12 @@ static bool peer_is(const struct wire *wire)
 		return false;
 	if (peer.ss_family == AF_INET) {
 		memcpy(&in, &peer, sizeof in);
-		return !wire->address.is_v6 && memcmp(&in.sin_addr, wire->address.bytes, 4) == 0 && ntohs(in.sin_port) == wire->port;
+		return !wire->address.is_v6 && memcmp(&in.sin_addr, wire->address.bytes, 4) == 0 &&
+		       ntohs(in.sin_port) == wire->port;
 	}
 	memcpy(&in6, &peer, sizeof in6);
-	return wire->address.is_v6 && memcmp(&in6.sin6_addr, wire->address.bytes, 16) == 0 && ntohs(in6.sin6_port) == wire->port;
+	return wire->address.is_v6 && memcmp(&in6.sin6_addr, wire->address.bytes, 16) == 0 &&
+	       ntohs(in6.sin6_port) == wire->port;
 }
 
 static void on_connected(struct wire *wire)
@@ -241,7 +245,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	}
 }
 
-enum err wire_pool_new(uv_loop_t *loop, const struct wire_options *options, wire_on_event on_event, struct wire_pool **out, struct error *error)
+enum err wire_pool_new(uv_loop_t *loop, const struct wire_options *options, wire_on_event on_event,
+		       struct wire_pool **out, struct error *error)
 {
 	struct wire_pool *pool = memory_new(sizeof *pool);
 
@@ -330,7 +335,8 @@ static socklen_t socket_address(const struct wire *wire, struct sockaddr_storage
 	return sizeof in;
 }
 
-/* Makes room, then a socket that is connecting. A refusal that the kernel knows at once shows through SO_ERROR like a late one. */
+/* Makes room, then a socket that is connecting. A refusal that the kernel knows at once shows through SO_ERROR like a
+ * late one. */
 static int open_socket(struct wire_pool *pool, struct wire *wire)
 {
 	struct sockaddr_storage address;
@@ -349,12 +355,19 @@ static int open_socket(struct wire_pool *pool, struct wire *wire)
 	return fd;
 }
 
-struct wire *wire_connect(struct wire_pool *pool, const struct url *url, int64_t lane, struct address address, void *owner)
+struct wire *wire_connect(struct wire_pool *pool, const struct url *url, int64_t lane, struct address address,
+			  void *owner)
 {
 	struct wire *wire = memory_new(sizeof *wire);
 
-	*wire = (struct wire){ .pool = pool, .owner = owner, .address = address, .lane = lane, .port = url->port, .is_https = url->is_https,
-			       .host_n = (uint8_t)(url->host.n < HOST_BYTES_MAX ? url->host.n : HOST_BYTES_MAX), .state = WIRE_CONNECTING };
+	*wire = (struct wire){ .pool = pool,
+			       .owner = owner,
+			       .address = address,
+			       .lane = lane,
+			       .port = url->port,
+			       .is_https = url->is_https,
+			       .host_n = (uint8_t)(url->host.n < HOST_BYTES_MAX ? url->host.n : HOST_BYTES_MAX),
+			       .state = WIRE_CONNECTING };
 	memcpy(wire->host, url->host.p, wire->host_n);
 	wire->fd = open_socket(pool, wire);
 	if (wire->fd < 0 || uv_poll_init_socket(pool->loop, &wire->poll, wire->fd)) {

@@ -220,8 +220,8 @@ struct store_record {
  * failure its failed task, a success of a requeued run removes it. Pushes the metric keys of failed attempts (counted
  * per key and call) when METRICS_URL is set. */
 enum err store_record(struct store *store, struct store_record *records, size_t n, struct wall now) MUST_CHECK;
-/* At start, after the lock is ours: every leased or parked run is eligible again, under the same id (P4), as of its own instant, so that
- * occurrences of a schedule keep their order (P10). */
+/* At start, after the lock is ours: every leased or parked run is eligible again, under the same id (P4), as of its own
+ * instant, so that occurrences of a schedule keep their order (P10). */
 enum err store_recover(struct store *store, struct wall now, int64_t *recovered) MUST_CHECK;
 /* Deletes at most `rows` of history beyond its retention (delivered, cancelled, skipped 7 days; failed 30 days),
  * keeping the sums of P3. *more: call again later. */

@@ -503,7 +503,8 @@ def invalid(shown):
 @pytest.mark.parametrize("value, messages", [
     (None, [NULL]), ("", [BLANK]), (" ", invalid(" ")), ("Latest", invalid("Latest")), ("SKIP", invalid("SKIP")),
     (" all", invalid(" all")), ("queue\n", invalid("queue\n")), ("é\u2028", invalid("é\u2028")),
-    ("a\x00b", invalid("a\x00b")), (0, invalid("0")), (1.5, invalid("1.5")), (True, invalid("True")), (False, invalid("False")), ([], invalid("[]")),
+    ("a\x00b", invalid("a\x00b")), (0, invalid("0")), (1.5, invalid("1.5")), (True, invalid("True")),
+    (False, invalid("False")), ([], invalid("[]")),
     ({}, invalid("{}")),
 ])
 def test_policies_that_are_refused(api, made, field, value, messages):

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The floor: 10,000 enabled schedules of one minute with one endpoint, watched for some minutes.
 
-Says for every minute how many callbacks came, how late, how many twice, and what the service holds in memory at the end. Exits 1 when
-any is missing or doubled, when the 99th percentile of lateness is above 2 s, or when more than 100 MiB are resident.
+Says for every minute how many callbacks came, how late, how many twice, and what the service holds in memory at the
+end. Exits 1 when any is missing or doubled, when the 99th percentile of lateness is above 2 s, or when more than 100
+MiB are resident.
 
     python3 tests/e2e/floor.py [--schedules 10000] [--minutes 2] [--binary build/seed-scheduler]
 """
@@ -23,11 +24,16 @@ from http.client import HTTPConnection
 
 def start_service(binary, folder):
     database = f"sqlite:{folder}/scheduler.db"
-    run = lambda *words: subprocess.run([binary, *words, "--database", database], check=True, capture_output=True, text=True).stdout
+
+    def run(*words):
+        command = [binary, *words, "--database", database]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
     run("user", "create", "floor", "--email", "floor@example.org", "--admin")
     token = run("token", "create", "floor").strip()
     log = open(f"{folder}/log", "wb")
-    service = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0", "--database", database, "--egress-allow", "127.0.0.0/8"], stderr=log)
+    service = subprocess.Popen([binary, "serve", "--listen", "127.0.0.1:0", "--database", database,
+                                "--egress-allow", "127.0.0.0/8"], stderr=log)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for line in pathlib.Path(log.name).read_text().splitlines():
@@ -77,7 +83,8 @@ def main():
     try:
         begun = time.monotonic()
         share = options.schedules // 4
-        makers = [threading.Thread(target=create, args=(port, token, f"http://127.0.0.1:{receiver_port}/cb", share, options.cron)) for _ in range(4)]
+        endpoint = f"http://127.0.0.1:{receiver_port}/cb"
+        makers = [threading.Thread(target=create, args=(port, token, endpoint, share, options.cron)) for _ in range(4)]
         [maker.start() for maker in makers]
         [maker.join() for maker in makers]
         print(f"created {4 * share} schedules in {time.monotonic() - begun:.1f} s", flush=True)
@@ -91,7 +98,8 @@ def main():
             report = json.loads(ask(receiver_port, "/report"))
             ask(receiver_port, "/reset", post=True)
             lateness = {k: round(v / 1000, 1) for k, v in report["lateness_us"].items()}
-            print(f"minute {minute + 1}: {report['count']} callbacks, {report['duplicates']} doubled, {report['early']} early, late ms {lateness}, "
+            print(f"minute {minute + 1}: {report['count']} callbacks, {report['duplicates']} doubled, "
+                  f"{report['early']} early, late ms {lateness}, "
                   f"resident {resident_mib(service.pid):.1f} MiB", flush=True)
             # Without a common instant the window's edges may cut a few off or add a few: an eighth of a second of them.
             slack = 0 if options.cron else options.schedules // 480

@@ -193,7 +193,7 @@ def test_a_mistyped_path_makes_no_database(tmp_path):
 
 def test_a_bad_address_is_refused_before_anything_is_made(tmp_path):
     for address in ("nonsense", "127.0.0.1", "localhost:8000", "127.0.0.1:65536"):
-        result = subprocess.run([BINARY, "serve", "--listen", address, "--database", f"sqlite:{tmp_path}/x.db"], capture_output=True,
-                                text=True, timeout=30)
+        command = [BINARY, "serve", "--listen", address, "--database", f"sqlite:{tmp_path}/x.db"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30)
         assert result.returncode == 2 and "--listen" in result.stderr, result
     assert not (tmp_path / "x.db").exists()

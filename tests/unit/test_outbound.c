@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One attempt against a scripted server on the same loop: each way an endpoint can behave, and the outcome it must get. */
+/* One attempt against a scripted server on the same loop: each way an endpoint can behave, and the outcome it must get.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -183,8 +184,12 @@ static void on_done(void *ctx, void *attempt_ctx, const struct outcome *outcome)
 
 static void open_fixture(struct fixture *fixture)
 {
-	struct outbound_options options = { .egress = &fixture->egress, .attempt_us_max = ATTEMPT_US, .connect_us_max = CONNECT_US,
-					    .idle_us_max = 60 * US_PER_SECOND, .connections_max = 64, .dns_servers = "127.0.0.1:9" };
+	struct outbound_options options = { .egress = &fixture->egress,
+					    .attempt_us_max = ATTEMPT_US,
+					    .connect_us_max = CONNECT_US,
+					    .idle_us_max = 60 * US_PER_SECOND,
+					    .connections_max = 64,
+					    .dns_servers = "127.0.0.1:9" };
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int n = sizeof address;
 	struct error error;
@@ -216,8 +221,15 @@ static void close_fixture(struct fixture *fixture)
 
 static void attempt(struct fixture *fixture, const char *endpoint, struct str body)
 {
-	struct run run = { .id = 1, .lane = 7, .kind = RUN_SCHEDULE, .uuid = { 1, 2, 3 }, .schedule_uuid = { 4 }, .endpoint = str_from(endpoint),
-			   .body = body, .authorization = STR("Token s3cret"), .planned_at = { 1750000000123456 } };
+	struct run run = { .id = 1,
+			   .lane = 7,
+			   .kind = RUN_SCHEDULE,
+			   .uuid = { 1, 2, 3 },
+			   .schedule_uuid = { 4 },
+			   .endpoint = str_from(endpoint),
+			   .body = body,
+			   .authorization = STR("Token s3cret"),
+			   .planned_at = { 1750000000123456 } };
 	unsigned before = fixture->done;
 
 	outbound_start(fixture->outbound, &run, 3, clock_read(), &fixture->outcome);
@@ -245,21 +257,41 @@ static const struct {
 	bool is_final;
 } cases[] = {
 	{ "200", { ANSWERS, HEAD "Content-Length: 2\r\n\r\nok", 0 }, OUTCOME_DELIVERED, 200, false },
-	{ "200 chunked", { ANSWERS, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 0 }, OUTCOME_DELIVERED, 200, false },
+	{ "200 chunked",
+	  { ANSWERS, HEAD "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 0 },
+	  OUTCOME_DELIVERED,
+	  200,
+	  false },
 	{ "200 until close", { ANSWERS_AND_CLOSES, HEAD "\r\nok", 0 }, OUTCOME_DELIVERED, 200, false },
 	{ "204", { ANSWERS, "HTTP/1.1 204 No Content\r\n\r\n", 0 }, OUTCOME_DELIVERED, 204, false },
 	{ "299", { ANSWERS, "HTTP/1.1 299 x\r\nContent-Length: 0\r\n\r\n", 0 }, OUTCOME_DELIVERED, 299, false },
-	{ "100 first", { ANSWERS, "HTTP/1.1 100 Continue\r\n\r\n" HEAD "Content-Length: 0\r\n\r\n", 0 }, OUTCOME_DELIVERED, 200, false },
-	{ "302", { ANSWERS, "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", 0 }, OUTCOME_HTTP, 302, false },
+	{ "100 first",
+	  { ANSWERS, "HTTP/1.1 100 Continue\r\n\r\n" HEAD "Content-Length: 0\r\n\r\n", 0 },
+	  OUTCOME_DELIVERED,
+	  200,
+	  false },
+	{ "302",
+	  { ANSWERS, "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", 0 },
+	  OUTCOME_HTTP,
+	  302,
+	  false },
 	{ "304", { ANSWERS, "HTTP/1.1 304 Not Modified\r\n\r\n", 0 }, OUTCOME_HTTP, 304, false },
 	{ "404", { ANSWERS, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 0 }, OUTCOME_HTTP, 404, false },
 	{ "410", { ANSWERS, "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n", 0 }, OUTCOME_HTTP, 410, true },
-	{ "503", { ANSWERS, "HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", 0 }, OUTCOME_HTTP, 503, false },
+	{ "503",
+	  { ANSWERS, "HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n", 0 },
+	  OUTCOME_HTTP,
+	  503,
+	  false },
 	{ "hangs", { HANGS, NULL, 0 }, OUTCOME_TIMEOUT, 0, false },
 	{ "closes", { CLOSES, NULL, 0 }, OUTCOME_RESET, 0, false },
 	{ "resets", { RESETS, NULL, 0 }, OUTCOME_RESET, 0, false },
 	{ "closes in the head", { ANSWERS_AND_CLOSES, "HTTP/1.1 200 O", 0 }, OUTCOME_RESET, 0, false },
-	{ "closes in the body", { ANSWERS_AND_CLOSES, HEAD "Content-Length: 9\r\n\r\nok", 0 }, OUTCOME_RESET, 0, false },
+	{ "closes in the body",
+	  { ANSWERS_AND_CLOSES, HEAD "Content-Length: 9\r\n\r\nok", 0 },
+	  OUTCOME_RESET,
+	  0,
+	  false },
 	{ "drips the body", { DRIPS, HEAD "Content-Length: 100000\r\n\r\n", 0 }, OUTCOME_TIMEOUT, 0, false },
 	{ "drips the head", { DRIPS, HEAD "X-A: ", 0 }, OUTCOME_TIMEOUT, 0, false },
 	{ "endless body", { POURS, HEAD "Content-Length: 1000000000\r\n\r\n", 0 }, OUTCOME_DELIVERED, 200, false },
@@ -268,9 +300,21 @@ static const struct {
 	{ "HTTP/0.9", { ANSWERS_AND_CLOSES, "hello", 0 }, OUTCOME_PROTOCOL, 0, false },
 	{ "HTTP/2.0", { ANSWERS, "HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", 0 }, OUTCOME_PROTOCOL, 0, false },
 	{ "101", { ANSWERS, "HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", 0 }, OUTCOME_PROTOCOL, 0, false },
-	{ "two lengths", { ANSWERS, HEAD "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 0 }, OUTCOME_PROTOCOL, 0, false },
-	{ "length and chunked", { ANSWERS, HEAD "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0 }, OUTCOME_PROTOCOL, 0, false },
-	{ "bad chunk", { ANSWERS, HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n", 0 }, OUTCOME_PROTOCOL, 0, false },
+	{ "two lengths",
+	  { ANSWERS, HEAD "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", 0 },
+	  OUTCOME_PROTOCOL,
+	  0,
+	  false },
+	{ "length and chunked",
+	  { ANSWERS, HEAD "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0 },
+	  OUTCOME_PROTOCOL,
+	  0,
+	  false },
+	{ "bad chunk",
+	  { ANSWERS, HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n", 0 },
+	  OUTCOME_PROTOCOL,
+	  0,
+	  false },
 	{ "negative length", { ANSWERS, HEAD "Content-Length: -1\r\n\r\n", 0 }, OUTCOME_PROTOCOL, 0, false },
 };
 
@@ -283,10 +327,12 @@ static void test_each_behaviour(void **state)
 		open_fixture(fixture);
 		fixture->script = cases[i].script;
 		attempt(fixture, here(fixture), STR("{}"));
-		if (fixture->outcome.class != cases[i].class || (cases[i].status && fixture->outcome.status != cases[i].status) ||
+		if (fixture->outcome.class != cases[i].class ||
+		    (cases[i].status && fixture->outcome.status != cases[i].status) ||
 		    fixture->outcome.is_final != cases[i].is_final)
-			fail_msg("%s: class %s, status %u, final %d, '%s'", cases[i].name, outcome_class_name(fixture->outcome.class),
-				 fixture->outcome.status, fixture->outcome.is_final, fixture->outcome.detail);
+			fail_msg("%s: class %s, status %u, final %d, '%s'", cases[i].name,
+				 outcome_class_name(fixture->outcome.class), fixture->outcome.status,
+				 fixture->outcome.is_final, fixture->outcome.detail);
 		assert_true(fixture->outcome.duration_us <= ATTEMPT_US + 100000);
 		close_fixture(fixture);
 		free(fixture);
@@ -363,9 +409,12 @@ static void test_refusals_before_the_wire(void **state)
 		enum outcome_class class;
 		bool is_final;
 	} refusals[] = {
-		{ "http://10.1.2.3/", OUTCOME_BLOCKED, true },       { "http://169.254.169.254/latest", OUTCOME_BLOCKED, true },
-		{ "http://[fd00::1]/", OUTCOME_BLOCKED, true },        { "http://metadata.google.internal/", OUTCOME_BLOCKED, true },
-		{ "ftp://127.0.0.1/", OUTCOME_INTERNAL, true },      { "http://127.0.0.1:1/", OUTCOME_CONNECT, false },
+		{ "http://10.1.2.3/", OUTCOME_BLOCKED, true },
+		{ "http://169.254.169.254/latest", OUTCOME_BLOCKED, true },
+		{ "http://[fd00::1]/", OUTCOME_BLOCKED, true },
+		{ "http://metadata.google.internal/", OUTCOME_BLOCKED, true },
+		{ "ftp://127.0.0.1/", OUTCOME_INTERNAL, true },
+		{ "http://127.0.0.1:1/", OUTCOME_CONNECT, false },
 	};
 	struct fixture *fixture = malloc(sizeof *fixture);
 

@@ -154,7 +154,8 @@ static void test_answers(void **state)
 		  200, true, "hi", NULL },
 		{ "103 with headers, 102, then 503",
 		  TEXT("HTTP/1.1 103 Early Hints\r\nLink: x\r\nRetry-After: 9\r\nConnection: close\r\n\r\n"
-		       "HTTP/1.1 102 Processing\r\nContent-Length: 7\r\n\r\nHTTP/1.1 503 No\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n"),
+		       "HTTP/1.1 102 Processing\r\nContent-Length: 7\r\n\r\n"
+		       "HTTP/1.1 503 No\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n"),
 		  DONE, DONE, 503, true, "", "3" },
 		{ "only 100", TEXT("HTTP/1.1 100 Continue\r\n\r\n"), MORE, CUT, 0, false, "", NULL },
 		{ "Retry-After", TEXT("HTTP/1.1 429 No\r\nrETRY-aFTER: \t 120 \r\nContent-Length: 0\r\n\r\n"), DONE,
