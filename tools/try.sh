@@ -44,10 +44,11 @@ fi
 
 $binary user list | cut -f2 | grep -qx admin || $binary user create admin --email admin@example.org --admin
 # One token for all trials in this folder.
-if [ ! -s var/token ]; then
-	(umask 077 && $binary token create admin >var/token)
+token=$(cat var/token 2>/dev/null || true)
+if ! curl -fsS -o /dev/null "http://$listen/api/v1/" -H "Authorization: Token $token" 2>/dev/null; then
+	token=$($binary token create admin)
+	(umask 077 && echo "$token" >var/token)
 fi
-token=$(cat var/token)
 
 body="{\"endpoint\": \"http://127.0.0.1:$receiver_port/hello\", \"interval_definition\": \"3 seconds\",
 	\"payload\": {\"greeting\": \"hello\"}}"
