@@ -298,7 +298,7 @@ enum err control_listen(struct uv_loop_s *loop, struct store_thread *writer, str
 			struct control **out, struct error *error)
 {
 	struct control *control = memory_new(sizeof *control);
-	int fd;
+	int fd = -1;
 
 	control->writer = writer;
 	enum err err =
