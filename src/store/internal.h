@@ -183,6 +183,9 @@ enum err store_queue_recover(struct store *store, struct wall now) MUST_CHECK;
 /* Stored in runs.recall. */
 enum store_recall { STORE_RECALL_CANCEL = 1, STORE_RECALL_REDEFINE = 2 };
 
+/* When a one-shot fires whose own instant may not be planned again: at once, after everything planned before (P2). */
+struct wall store_rearmed(const struct store_schedule_row *row, struct wall now);
+
 /* Asks the delivery side for a leased run back. */
 enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall recall) MUST_CHECK;
 /* The delivery side gives the run back unsent: does what was asked for. *applied is false when nothing was, or the

@@ -81,7 +81,7 @@ enum err store_group_insert(struct store *store, struct str name, int64_t *id) M
 enum err store_group_add(struct store *store, int64_t group_id, int64_t user_id) MUST_CHECK; /* repeatable */
 enum err store_token_insert(struct store *store, int64_t user_id, const uint8_t digest[32], const char prefix[8],
 			    struct wall now) MUST_CHECK;
-/* By id, or all of a user's whose prefix begins so. ERR_NOT_FOUND when none. */
+/* ERR_NOT_FOUND: there is no such token. */
 enum err store_token_revoke(struct store *store, int64_t id) MUST_CHECK;
 
 /* --- lists: newest first; on_row returns false to stop --------------------------------------------------- */

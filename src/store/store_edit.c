@@ -43,7 +43,7 @@ static void merge_once(struct edit *edit, const struct schedule_definition *chan
 	after->has_once = changes->has_once;
 	after->once_at = changes->once_at;
 	if (changes->has_once && changes->once_at.us < last_us)
-		after->once_at.us = edit->now.us > last_us ? edit->now.us : last_us + 1;
+		after->once_at = store_rearmed(edit->before, edit->now);
 }
 
 static void merge_timing(struct edit *edit, unsigned set, const struct schedule_definition *changes)
@@ -178,8 +178,14 @@ static enum err cancel(struct edit *edit, const struct unsent *run)
 {
 	if (run->is_leased)
 		return store_recall_ask(edit->store, run->id, STORE_RECALL_CANCEL);
-	/* It never ran, so it is none of the runs that `frequency` counts. */
+	struct schedule_definition *after = &edit->after.schedule.definition;
+
+	/* It never ran, so it is none of the runs that `frequency` counts; and a one-shot is still to be delivered (P7). */
 	edit->after.schedule.triggered--;
+	if (after->has_once && after->once_at.us == run->planned_at.us) {
+		after->once_at = store_rearmed(&edit->after, edit->now);
+		edit->timing_changed = true;
+	}
 	return store_run_cancel(edit->store, run->id, false, 0, edit->now);
 }
 

@@ -14,9 +14,14 @@ enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall
 	return db_run_one(store->db, SQL_RUN_RECALL, DB_ARGS(db_int(run_id), db_int(recall)));
 }
 
-/* The run never ran, so it is none of those that `frequency` counts; a schedule that had used them up has one left. Who
- * waited for its end is next. */
-static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall now)
+struct wall store_rearmed(const struct store_schedule_row *row, struct wall now)
+{
+	return wall_max(now, wall_add_us(row->last_at, 1));
+}
+
+/* The run never ran, so it is none of those that `frequency` counts; a schedule that had used them up has one left, and
+ * a one-shot is still to be delivered (P7). Who waited for its end is next. */
+static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall planned_at, struct wall now)
 {
 	struct arena arena = { 0 };
 	struct store_schedule_row row;
@@ -30,6 +35,11 @@ static enum err uncount(struct store *store, const uint8_t uuid[16], struct wall
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_TIMER_SET_TRIGGERED,
 			     DB_ARGS(db_int(schedule->row), db_int(schedule->triggered)));
+	if (err == ERR_OK && schedule->definition.has_once && schedule->definition.once_at.us == planned_at.us) {
+		schedule->definition.once_at = store_rearmed(&row, now);
+		err = db_run(store->db, SQL_SCHEDULE_SET_ONCE,
+			     DB_ARGS(db_int(schedule->row), db_int(schedule->definition.once_at.us)));
+	}
 	if (err == ERR_OK && schedule->definition.enabled && !schedule->has_next) {
 		err = store_plan_next(store, &row, now, &schedule->has_next, &schedule->next_at);
 		if (err == ERR_OK && schedule->has_next) {
@@ -88,7 +98,7 @@ enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, 
 	if (recall == STORE_RECALL_REDEFINE)
 		return redefine(store, run_id, present, planned_at, now);
 	err = store_run_cancel(store, run_id, false, 0, now);
-	return err == ERR_OK ? uncount(store, uuid, now) : err;
+	return err == ERR_OK ? uncount(store, uuid, planned_at, now) : err;
 }
 
 enum err store_recall_recover(struct store *store, struct wall now)

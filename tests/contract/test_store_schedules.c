@@ -455,6 +455,40 @@ static void what_was_asked_back_is_settled_at_the_next_start(void **state)
 	assert_whole(f);
 }
 
+/* A one-shot is always delivered (P7): one that is due, unsent and edited fires anew, with what the edit made of it. */
+static void an_edited_one_shot_is_still_delivered(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition changes = { .payload = STR("\"new\"") };
+
+	for (int leased = 0; leased < 2; leased++) {
+		struct schedule_definition definition = definition_once(f->now.us - HOUR);
+		struct schedule schedule = insert(f, &definition);
+		struct claim_batch batch = claim(f, 0, 10);
+
+		assert_int_equal(batch.runs_n, 1);
+		struct run old = batch.runs[0];
+
+		if (!leased)
+			assert_true(give_back(f, &old));
+		update(f, &schedule, SCHEDULE_PAYLOAD, &changes);
+		if (leased)
+			assert_true(give_back(f, &old));
+		struct claim_batch again = claim(f, 0, 10);
+
+		assert_int_equal(again.runs_n, 1);
+		assert_true(str_equal(again.runs[0].body, STR("\"new\"")));
+		assert_memory_not_equal(again.runs[0].uuid, old.uuid, 16); /* another body, another id (P4) */
+		assert_true(record_delivered(f, &again.runs[0]));
+		assert_int_equal(get(f, &schedule).triggered, 1);
+		assert_false(get(f, &schedule).has_next);
+		batch_release(&batch);
+		batch_release(&again);
+		f->now.us += HOUR;
+	}
+	assert_whole(f);
+}
+
 /* The only run that `frequency` allows is taken back: the next one takes its place. */
 static void a_run_taken_back_does_not_count(void **state)
 {
@@ -664,6 +698,7 @@ int main(void)
 		T(a_run_on_the_wire_outlives_an_edit),
 		T(what_was_asked_back_is_settled_at_the_next_start),
 		T(a_run_taken_back_does_not_count),
+		T(an_edited_one_shot_is_still_delivered),
 		T(an_edit_that_changes_nothing_takes_nothing_back),
 		T(runs_off_the_new_timing_are_cancelled),
 		T(late_runs_are_cancelled_attempted_ones_kept),
