@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-enum { TOKEN_BYTES = 20, TOKEN_DIGITS = 2 * TOKEN_BYTES, TOKEN_PREFIX_DIGITS = 8 };
 
 #define BAD_EMAIL "Enter a valid email address."
 #define BAD_LOGIN "Unable to log in with provided credentials."
@@ -50,16 +49,6 @@ struct token_work {
 	char token[TOKEN_DIGITS]; /* a secret */
 	uint8_t digest[DIGEST_BYTES];
 };
-
-static void mint(struct token_work *work)
-{
-	uint8_t bytes[TOKEN_BYTES];
-
-	random_bytes(bytes, sizeof bytes);
-	hex_format(bytes, sizeof bytes, work->token);
-	crypto_wipe(bytes, sizeof bytes);
-	sha256((struct str){ work->token, TOKEN_DIGITS }, work->digest);
-}
 
 /* The user whose name is that address; made without a password when there is none. */
 static enum err find_or_make_user(struct store *store, struct api_call *call, struct str email, int64_t *id)
@@ -105,7 +94,7 @@ static void start_mint(struct api_call *call, struct token_work draft)
 	struct token_work *work = arena_alloc(call->arena, sizeof *work);
 
 	*work = draft;
-	mint(work);
+	token_mint(work->token, work->digest);
 	call->work = work;
 	call_write(call, run_mint, send_token);
 }

@@ -17,6 +17,11 @@ bool crypto_equal(struct str a, struct str b);
 /* Overwrites memory that held a secret; the compiler keeps it. */
 void crypto_wipe(void *p, size_t n);
 
+/* An API token: 160 random bits as lower-case hexadecimal digits, a secret, and the digest that is stored instead. */
+enum { TOKEN_DIGITS = 40, TOKEN_PREFIX_DIGITS = 8 };
+
+void token_mint(char digits[TOKEN_DIGITS], uint8_t digest[DIGEST_BYTES]);
+
 /* scrypt N=2^15 r=8 p=3 (32 MiB, about 0.1 s): "scrypt$15$8$3$<salt base64>$<hash base64>". Blocking: never on a loop. */
 struct str password_hash(struct arena *arena, struct str password);
 /* Blocking, same cost. An absent or malformed `hash` costs the same and is false, so that a stranger cannot tell. */

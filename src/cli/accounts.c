@@ -10,8 +10,6 @@
 #include "base/text.h"
 #include "core/timestamp.h"
 
-enum { TOKEN_RANDOM_BYTES = 20, TOKEN_DIGITS = 40, TOKEN_PREFIX_DIGITS = 8 };
-
 struct call {
 	struct store *store;
 	struct arena arena;
@@ -147,22 +145,19 @@ static enum err group_list(struct call *call)
 
 static enum err token_create(struct call *call)
 {
-	uint8_t random[TOKEN_RANDOM_BYTES], digest[DIGEST_BYTES];
+	uint8_t digest[DIGEST_BYTES];
 	char digits[TOKEN_DIGITS];
 	struct user user;
 	enum err err;
 
 	if (!find_user(call, word(call, 2), &user, &err))
 		return err;
-	random_bytes(random, sizeof random);
-	hex_format(random, sizeof random, digits);
-	sha256((struct str){ digits, sizeof digits }, digest);
+	token_mint(digits, digest);
 	err = store_token_insert(call->store, user.id, digest, digits, call->now);
 	if (err == ERR_OK) {
 		buf_add(&call->answer->out, (struct str){ digits, sizeof digits });
 		buf_add_char(&call->answer->out, '\n');
 	}
-	crypto_wipe(random, sizeof random);
 	crypto_wipe(digits, sizeof digits);
 	return err;
 }

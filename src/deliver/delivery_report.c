@@ -35,7 +35,11 @@ static struct str host_of(const struct run *run)
 static void log_outcome(enum log_level level, const char *event, const struct run *run, uint32_t attempt,
 			const struct outcome *outcome)
 {
-	log_event(level, event, log_uuid("schedule_id", run->schedule_uuid), log_uuid("run_id", run->uuid),
+	bool of_schedule = run->kind == RUN_SCHEDULE; /* not a webhook's or a metric's */
+
+	log_event(level, event,
+		  of_schedule ? log_uuid("schedule_id", run->schedule_uuid) : log_str("schedule_id", (struct str){ 0 }),
+		  log_uuid("run_id", run->uuid),
 		  log_int("attempt", attempt), log_str("host", host_of(run)),
 		  log_text("class", outcome_class_name(outcome->class)), log_int("status", outcome->status),
 		  log_text("detail", outcome->detail), log_int("duration_us", outcome->duration_us));
