@@ -7,8 +7,6 @@
 
 #include "api/call.h"
 #include "api/email.h"
-#include "base/clock.h"
-#include "base/text.h"
 
 
 #define BAD_EMAIL "Enter a valid email address."

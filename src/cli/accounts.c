@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/crypto.h"
-#include "base/text.h"
 #include "core/timestamp.h"
 
 struct call {
