@@ -166,7 +166,7 @@ void base64_add(struct buf *buf, struct str bytes)
 	}
 }
 
-static int base64_value(char c)
+int base64_value(char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';

@@ -23,6 +23,8 @@ void hex_format(const uint8_t *bytes, size_t n, char *out);
 /* Exactly 2n hex digits of either case. */
 bool hex_parse(struct str text, uint8_t *bytes, size_t n);
 
+/* 0 to 63, or -1 for what is no digit of base64. */
+int base64_value(char c);
 void base64_add(struct buf *buf, struct str bytes);
 /* As Python's base64.b64decode without validation: characters outside the alphabet (RFC 4648 section 4) are skipped, what follows
  * the padding is not looked at; false on missing padding. */

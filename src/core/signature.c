@@ -19,17 +19,6 @@ enum {
 
 static const struct str secret_prefix = { "whsec_", 6 };
 
-static int sextet(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Returns the number of key bytes, 0 when `secret` is none. */
 static size_t parse_key(struct str secret, uint8_t key[KEY_BYTES_MAX + 2])
 {
@@ -42,7 +31,7 @@ static size_t parse_key(struct str secret, uint8_t key[KEY_BYTES_MAX + 2])
 	for (unsigned padding = 0; padding < 2 && str_ends_with(text, STR("=")); padding++)
 		text.n--;
 	for (size_t i = 0; i < text.n; i++) {
-		int value = sextet(text.p[i]);
+		int value = base64_value(text.p[i]);
 
 		if (value < 0)
 			return 0;
