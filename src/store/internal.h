@@ -33,9 +33,9 @@ struct store_due_key {
 struct store {
 	struct db *db;
 	bool is_writer;
-	int lock_fd;	    /* -1: none */
+	int lock_fd;		     /* -1: none */
 	struct file_place places[2]; /* of a writer: the database and its log */
-	struct arena arena; /* of the settings below */
+	struct arena arena;	     /* of the settings below */
 	struct str hook_token, metrics_url, metrics_authorization;
 	int64_t interval_us_min;
 	uint32_t attempts_max;
@@ -169,7 +169,8 @@ enum err store_queue_join(struct store *store, int64_t schedule_id, int64_t run_
 /* To be called whenever a run of the schedule has ended: the oldest queued one becomes eligible, if no open one is left
  * that is not queued. Costs nothing where nothing was ever queued. */
 enum err store_queue_advance(struct store *store, int64_t schedule_id, struct wall now) MUST_CHECK;
-/* `overlap` is not allow any more: what is open and not leased waits. Advance afterwards. */
+/* `overlap` is not allow any more: what is open and not leased waits, and what is leased is asked for, to wait if it is
+ * not on the wire. Advance afterwards. */
 enum err store_queue_gather(struct store *store, int64_t schedule_id) MUST_CHECK;
 /* `overlap` is allow from now on: nothing waits. */
 enum err store_queue_dissolve(struct store *store, int64_t schedule_id, struct wall now) MUST_CHECK;
@@ -181,7 +182,7 @@ enum err store_queue_recover(struct store *store, struct wall now) MUST_CHECK;
 /* --- store_recall.c -------------------------------------------------------------------------------------- */
 
 /* Stored in runs.recall. */
-enum store_recall { STORE_RECALL_CANCEL = 1, STORE_RECALL_REDEFINE = 2 };
+enum store_recall { STORE_RECALL_CANCEL = 1, STORE_RECALL_REDEFINE = 2, STORE_RECALL_QUEUE = 3 };
 
 /* When a one-shot fires whose own instant may not be planned again: at once, after everything planned before (P2). */
 struct wall store_rearmed(const struct store_schedule_row *row, struct wall now);

@@ -18,7 +18,6 @@ struct edit {
 	struct str auth_token, signing_secret; /* in the clear, of `after` */
 	bool content_changed;		       /* what is sent */
 	bool timing_changed;		       /* when */
-	bool is_serial_now;		       /* one run at a time from now on */
 	struct wall now;
 };
 
@@ -67,7 +66,6 @@ static void merge_timing(struct edit *edit, unsigned set, const struct schedule_
 		after->catch_up = changes->catch_up;
 	if (set & SCHEDULE_OVERLAP)
 		after->overlap = changes->overlap;
-	edit->is_serial_now = before->overlap == OVERLAP_ALLOW && after->overlap != OVERLAP_ALLOW;
 	if (!str_equal(before->interval, after->interval))
 		edit->after.anchor_at = edit->now;
 	if (store_is_set(after->cron) || store_is_set(after->interval))
@@ -156,9 +154,8 @@ static enum verdict judge(const struct edit *edit, const struct timing *timing, 
 	if (!edit->after.schedule.definition.enabled ||
 	    (edit->timing_changed && !is_occurrence(timing, run->planned_at)))
 		return CANCEL;
-	/* A leased one comes back as it is, and waits for its turn. */
 	if (!edit->content_changed)
-		return edit->is_serial_now && run->is_leased ? REDEFINE : KEEP;
+		return KEEP;
 	if (run->planned_at.us <= edit->now.us)
 		return CANCEL;
 	return REDEFINE;
@@ -213,13 +210,13 @@ static enum err take_back(struct edit *edit, struct arena *arena)
 static enum err settle_queue(struct edit *edit)
 {
 	int64_t id = edit->after.schedule.row;
+	bool was_serial = edit->before->schedule.definition.overlap != OVERLAP_ALLOW;
+	bool is_serial = edit->after.schedule.definition.overlap != OVERLAP_ALLOW;
 	enum err err = ERR_OK;
 
-	if (edit->after.schedule.definition.overlap == OVERLAP_ALLOW)
-		return edit->before->schedule.definition.overlap == OVERLAP_ALLOW
-			       ? ERR_OK
-			       : store_queue_dissolve(edit->store, id, edit->now);
-	if (edit->is_serial_now)
+	if (!is_serial)
+		return was_serial ? store_queue_dissolve(edit->store, id, edit->now) : ERR_OK;
+	if (!was_serial)
 		err = store_queue_gather(edit->store, id);
 	return err == ERR_OK ? store_queue_advance(edit->store, id, edit->now) : err;
 }
@@ -310,8 +307,8 @@ enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsi
 		err = merge_content(&edit, &scratch, set, changes);
 		if (err == ERR_OK && edit.content_changed)
 			err = write_definition(&edit);
-		bool concerns_runs = edit.content_changed || edit.timing_changed || edit.is_serial_now ||
-				     !edit.after.schedule.definition.enabled;
+		bool concerns_runs =
+			edit.content_changed || edit.timing_changed || !edit.after.schedule.definition.enabled;
 
 		if (err == ERR_OK && concerns_runs)
 			err = take_back(&edit, &scratch);

@@ -44,13 +44,26 @@ enum err store_queue_advance(struct store *store, int64_t schedule_id, struct wa
 
 enum err store_queue_gather(struct store *store, int64_t schedule_id)
 {
+	enum err err = db_run(store->db, SQL_QUEUE_GATHER, DB_ARGS(db_int(schedule_id)));
+
 	store_queue_note(store, schedule_id);
-	return db_run(store->db, SQL_QUEUE_GATHER, DB_ARGS(db_int(schedule_id)));
+	for (int64_t id = 0; err == ERR_OK;) {
+		struct db_cursor row = db_query(store->db, SQL_QUEUE_LEASED, DB_ARGS(db_int(schedule_id), db_int(id)));
+		bool found = db_next(&row);
+
+		id = found ? db_get_int(&row, 0) : 0;
+		err = db_end(&row);
+		if (!found)
+			break;
+		if (err == ERR_OK)
+			err = store_recall_ask(store, id, STORE_RECALL_QUEUE);
+	}
+	return err;
 }
 
 enum err store_queue_dissolve(struct store *store, int64_t schedule_id, struct wall now)
 {
-	enum err err = db_run(store->db, SQL_QUEUE_DISSOLVE, DB_ARGS(db_int(schedule_id), db_int(now.us)));
+	enum err err = db_run(store->db, SQL_QUEUE_DISSOLVE, DB_ARGS(db_int(schedule_id)));
 
 	if (err == ERR_OK && db_changes(store->db) > 0)
 		store_tell_due(store, now);

@@ -58,7 +58,14 @@ struct present {
 	enum overlap overlap;
 };
 
-/* Where runs may not overlap it lines up behind older ones that wait (P10). */
+/* Where runs may not overlap the run lines up behind older ones that wait (P10). */
+static enum err line_up(struct store *store, int64_t run_id, struct present present, struct wall now)
+{
+	enum err err = store_queue_join(store, present.schedule_id, run_id);
+
+	return err == ERR_OK ? store_queue_advance(store, present.schedule_id, now) : err;
+}
+
 static enum err redefine(struct store *store, int64_t run_id, struct present present, struct wall planned_at,
 			 struct wall now)
 {
@@ -67,10 +74,7 @@ static enum err redefine(struct store *store, int64_t run_id, struct present pre
 		       DB_ARGS(db_int(run_id), db_int(present.definition_id), db_int(planned_at.us), db_int(now.us)));
 
 	store_tell_due(store, planned_at);
-	if (err != ERR_OK || present.overlap == OVERLAP_ALLOW)
-		return err;
-	err = store_queue_join(store, present.schedule_id, run_id);
-	return err == ERR_OK ? store_queue_advance(store, present.schedule_id, now) : err;
+	return err != ERR_OK || present.overlap == OVERLAP_ALLOW ? err : line_up(store, run_id, present, now);
 }
 
 enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied)
@@ -95,6 +99,11 @@ enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, 
 
 	if (err != ERR_OK || !*applied)
 		return err;
+	if (recall == STORE_RECALL_QUEUE) {
+		/* An edit may have taken that back, too; then it is released like any other. */
+		*applied = present.overlap != OVERLAP_ALLOW;
+		return *applied ? line_up(store, run_id, present, now) : ERR_OK;
+	}
 	if (recall == STORE_RECALL_REDEFINE)
 		return redefine(store, run_id, present, planned_at, now);
 	err = store_run_cancel(store, run_id, false, 0, now);

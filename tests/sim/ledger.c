@@ -19,7 +19,7 @@ struct entry {
 	struct wall planned_at;
 	int64_t lease;
 	bool is_leased;
-	bool is_revoked;   /* the present lease */
+	bool is_revoked; /* the present lease */
 	bool is_flying;
 	bool has_started;
 	uint64_t body;	      /* of the first attempt */
@@ -34,6 +34,8 @@ struct schedule_entry {
 	struct wall planned_at; /* the newest */
 	struct wall started_at; /* planned instant of the newest first attempt */
 	struct wall edited_at;
+	enum overlap overlap;
+	unsigned flying_n;
 	bool is_deleted;
 };
 
@@ -160,6 +162,11 @@ void ledger_claimed(struct ledger *ledger, const struct run *run)
 	entry->is_revoked = false;
 }
 
+void ledger_set_overlap(struct ledger *ledger, const uint8_t uuid[16], enum overlap overlap)
+{
+	ledger->schedules[ledger_schedule(ledger, uuid)].overlap = overlap;
+}
+
 void ledger_revoked(struct ledger *ledger, int64_t run_id)
 {
 	entry_of(ledger, run_id)->is_revoked = true;
@@ -187,6 +194,8 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 	promise(!entry->is_over, "I7", run->id, "started after its end");
 	promise(!(entry->is_revoked && entry->lease == run->lease), "I7", run->id, "started after it was taken back");
 	promise(!entry->is_flying, "I8", run->id, "two attempts at once");
+	promise(schedule->overlap == OVERLAP_ALLOW || schedule->flying_n == 0, "P10", run->id,
+		"it overlaps another run of its schedule");
 	promise(entry->answered_in != ledger->life, "I8", run->id, "started again after a 2xx in the same life");
 	promise(attempt == entry->recorded + 1 && attempt >= entry->attempt, "I5", run->id, "attempts must rise");
 	promise(attempt <= run->attempts_budget, "I5", run->id, "more attempts than its budget");
@@ -201,6 +210,7 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 	if (!entry->has_started)
 		watch(ledger, schedule, run, now);
 	entry->has_started = entry->is_flying = true;
+	schedule->flying_n++;
 	entry->body = body;
 	entry->attempt = attempt;
 }
@@ -210,6 +220,7 @@ void ledger_answered(struct ledger *ledger, int64_t run_id, const struct outcome
 	struct entry *entry = entry_of(ledger, run_id);
 
 	entry->is_flying = false;
+	ledger->schedules[entry->schedule].flying_n--;
 	if (outcome->class == OUTCOME_DELIVERED)
 		entry->answered_in = ledger->life;
 }
@@ -260,6 +271,8 @@ static void end_leases(struct ledger *ledger)
 {
 	for (size_t i = 0; i < ledger->entries_room; i++)
 		ledger->entries[i].is_flying = ledger->entries[i].is_leased = false;
+	for (unsigned i = 0; i < ledger->schedules_n; i++)
+		ledger->schedules[i].flying_n = 0;
 }
 
 void ledger_crashed(struct ledger *ledger)

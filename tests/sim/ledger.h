@@ -4,7 +4,7 @@
  *
  * The names are those of docs/promise.md and of the test plan: I2 one row an occurrence, I5 same id same body and
  * rising attempts, I6 never early, I7 nothing after the end, I8 duplicates only after a crash, I13 planned instants
- * increase, P10 first attempts in planned order. */
+ * increase, P10 first attempts in planned order, and one at a time where runs may not overlap. */
 #ifndef SIM_LEDGER_H
 #define SIM_LEDGER_H
 
@@ -27,6 +27,8 @@ void ledger_free(struct ledger *ledger);
 void ledger_watch_lateness(struct ledger *ledger, int64_t lane, int64_t lateness_us_max);
 /* The schedule was made or edited just now. */
 void ledger_edited(struct ledger *ledger, const uint8_t uuid[16], struct wall now);
+/* As of its last edit. */
+void ledger_set_overlap(struct ledger *ledger, const uint8_t uuid[16], enum overlap overlap);
 /* A small number for a schedule's random id, the same in every repetition of a seed. */
 unsigned ledger_schedule(struct ledger *ledger, const uint8_t uuid[16]);
 

@@ -357,6 +357,7 @@ static void know(struct world *world, const struct schedule *schedule)
 	memcpy(world->schedules[world->schedules_n].uuid, schedule->uuid, 16);
 	world->schedules[world->schedules_n++].is_deleted = false;
 	ledger_edited(world->ledger, schedule->uuid, now_of(world).wall);
+	ledger_set_overlap(world->ledger, schedule->uuid, schedule->definition.overlap);
 }
 
 static void insert_schedule(struct world *world)
@@ -392,6 +393,9 @@ static void insert_schedule(struct world *world)
 		definition.has_frequency = true;
 		definition.frequency = between(dice, 1, 20);
 	}
+	definition.catch_up = (enum catch_up)between(dice, CATCH_UP_LATEST, CATCH_UP_NONE);
+	if (chance(dice, 50))
+		definition.overlap = (enum overlap)between(dice, OVERLAP_SKIP, OVERLAP_QUEUE);
 	begin(world);
 	promise(store_schedule_insert(world->store, &definition, 0, now_of(world).wall, &arena, &out) == ERR_OK,
 		"store", 0, "insert");
@@ -431,6 +435,7 @@ static void update_schedule(struct world *world, unsigned index, unsigned set,
 				      &arena, &out) == ERR_OK,
 		"store", index, "update");
 	ledger_edited(world->ledger, out.uuid, now_of(world).wall);
+	ledger_set_overlap(world->ledger, out.uuid, out.definition.overlap);
 	commit(world);
 	arena_release(&arena);
 }
@@ -457,6 +462,7 @@ static void edit(struct world *world)
 		.endpoint =
 			text_of(&arena, "http://h%" PRId64 ".example/x", between(dice, 0, world->options->hosts_n - 1)),
 		.enabled = between(dice, 0, 3) > 0,
+		.overlap = (enum overlap)between(dice, OVERLAP_ALLOW, OVERLAP_QUEUE),
 	};
 
 	world->sums.edits++;
@@ -471,6 +477,8 @@ static void edit(struct world *world)
 		update_schedule(world, index, SCHEDULE_INTERVAL, &changes);
 	else if (what <= 7)
 		update_schedule(world, index, SCHEDULE_ENDPOINT, &changes);
+	else if (what <= 8)
+		update_schedule(world, index, SCHEDULE_OVERLAP, &changes);
 	else
 		update_schedule(world, index, SCHEDULE_ENABLED, &changes);
 	arena_release(&arena);
@@ -547,6 +555,9 @@ static void heal(struct world *world)
 {
 	static const struct schedule_definition off = { .enabled = false };
 
+	/* Before the edits below end what nobody would ever have claimed. */
+	promise(store_check(world->store, &world->sums.check, NULL) == ERR_OK && world->sums.check.integrity_ok, "I10",
+		0, world->sums.check.integrity);
 	world->is_healed = true;
 	world->offset_us = world->offset_us_max;
 	for (unsigned i = 0; i < world->schedules_n; i++)
