@@ -285,6 +285,49 @@ static void a_rolled_back_claim_never_was(void **state)
 	assert_whole(f);
 }
 
+/* P10: three are on the wire when overlap ends, and the process with them. Wherever they come from, the claim lets one
+ * through at a time; a retry whose time has come while another is out waits as well. */
+static void a_claim_leases_no_second_run_where_they_may_not_overlap(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_interval("10 seconds"), queue = { .overlap = OVERLAP_QUEUE };
+	struct schedule schedule = insert(f, &definition);
+	int64_t recovered;
+
+	f->now.us = T0 + 30 * SECOND;
+	struct claim_batch batch = claim(f, 0, 10);
+
+	assert_int_equal(batch.runs_n, 3);
+	batch_release(&batch);
+	update(f, &schedule, SCHEDULE_OVERLAP, &queue);
+	fixture_reopen(f);
+	begin(f);
+	assert_ok(store_recover(f->store, f->now, &recovered));
+	commit(f);
+	assert_int_equal(recovered, 3);
+	struct run first = claim_one(f);
+
+	assert_int_equal(first.planned_at.us, T0 + 10 * SECOND);
+	assert_none(f);
+	/* Its retry is the next to go, and nobody overtakes it meanwhile. */
+	assert_true(record_retry(f, &first, f->now.us + 5 * SECOND));
+	assert_none(f);
+	f->now.us += 5 * SECOND;
+	first = claim_one(f);
+	assert_int_equal(first.attempts, 1);
+	assert_none(f);
+	assert_true(record_delivered(f, &first));
+	for (int64_t second = 20; second <= 30; second += 10) {
+		struct run run = claim_one(f);
+
+		assert_int_equal(run.planned_at.us, T0 + second * SECOND);
+		assert_none(f);
+		assert_true(record_delivered(f, &run));
+	}
+	assert_none(f);
+	assert_whole(f);
+}
+
 /* --- records --------------------------------------------------------------------------------------------- */
 
 static void a_retry_waits_and_counts_on(void **state)
@@ -565,6 +608,7 @@ int main(void)
 		T(a_crash_gives_the_same_run_again),
 		T(a_recovered_run_does_not_start_early),
 		T(a_rolled_back_claim_never_was),
+		T(a_claim_leases_no_second_run_where_they_may_not_overlap),
 		T(a_retry_waits_and_counts_on),
 		T(the_last_attempts_are_kept),
 		T(released_and_parked_runs_come_back),
