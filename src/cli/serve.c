@@ -101,16 +101,29 @@ static void raise_descriptor_limit(void)
 	}
 }
 
-static struct http_limits limits_for_descriptors(void)
-{
-	struct http_limits limits = http_limits_default;
-	struct rlimit descriptors;
-	unsigned spare = CONNECTIONS_MAX + DESCRIPTORS_SPARE;
+struct shares {
+	unsigned clients, endpoints; /* connections */
+};
 
-	if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur < limits.connections_max + spare)
-		limits.connections_max =
-			descriptors.rlim_cur > spare + 64 ? (unsigned)descriptors.rlim_cur - spare : 64;
-	return limits;
+/* An attempt that finds no descriptor would be a failure of ours that is counted as the endpoint's. So what may fly and
+ * who may come is cut down beforehand where the system gives us few. */
+static struct shares share_descriptors(void)
+{
+	struct shares shares = { .clients = http_limits_default.connections_max, .endpoints = CONNECTIONS_MAX };
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+	    limit.rlim_cur >= shares.clients + shares.endpoints + DESCRIPTORS_SPARE)
+		return shares;
+	unsigned all = (unsigned)limit.rlim_cur;
+	unsigned own = all / 2 < DESCRIPTORS_SPARE ? all / 2 : DESCRIPTORS_SPARE;
+	unsigned half = (all - own) / 2 + 1;
+
+	if (shares.endpoints > half)
+		shares.endpoints = half;
+	if (shares.clients > all - own - shares.endpoints)
+		shares.clients = all - own - shares.endpoints;
+	return shares;
 }
 
 static enum err recover(struct store *store, struct store_job *job)
@@ -153,8 +166,9 @@ static void refuse_own(struct service *service, const char *bound)
 static enum err open_listeners(struct service *service, struct error *error)
 {
 	static struct api_library libraries[5];
-	struct http_limits limits = limits_for_descriptors();
+	struct http_limits limits = http_limits_default;
 
+	limits.connections_max = share_descriptors().clients;
 	libraries[0] = (struct api_library){ "sqlite", store_library_version() };
 	libraries[1] = (struct api_library){ "openssl", crypto_version() };
 	libraries[2] = (struct api_library){ "libuv", uv_version_string() };
@@ -188,10 +202,11 @@ static enum err open_listeners(struct service *service, struct error *error)
 static enum err open_delivery(struct service *service, struct error *error)
 {
 	struct instant now = clock_read();
+	unsigned endpoints = share_descriptors().endpoints;
 	struct delivery_options options = {
 		.dispatcher = { .held_max = HELD_RUNS_MAX,
 				.held_bytes_max = HELD_BYTES_MAX,
-				.in_flight_max = IN_FLIGHT_MAX,
+				.in_flight_max = endpoints < IN_FLIGHT_MAX ? endpoints : IN_FLIGHT_MAX,
 				.lane_in_flight_max = LANE_IN_FLIGHT_MAX,
 				.look_ahead_us = LOOK_AHEAD_MS * US_PER_MS,
 				.retry = retry_policy_default },
@@ -199,7 +214,7 @@ static enum err open_delivery(struct service *service, struct error *error)
 			      .attempt_us_max = service->settings.attempt_us_max,
 			      .connect_us_max = 5 * US_PER_SECOND,
 			      .idle_us_max = 60 * US_PER_SECOND,
-			      .connections_max = CONNECTIONS_MAX,
+			      .connections_max = endpoints,
 			      .ca_file = service->settings.ca_file,
 			      .dns_servers = service->settings.dns_servers },
 		.missed_before = now.wall,
