@@ -130,7 +130,8 @@ static void check_again(const struct response *response)
 	struct response again;
 	struct buf out;
 
-	if (response->body_bytes != response->answer_n)
+	/* The blanks that are written around it count, too. */
+	if (response->body_bytes != response->answer_n || retry.n + 2 >= RESPONSE_RETRY_AFTER_BYTES_MAX)
 		return;
 	buf_init(&out, 4096);
 	buf_printf(&out, "HTTP/1.1 %03u\r\nretry-AFTER:\t%.*s \r\nContent-Length: %zu\r\n\r\n", response->status,
