@@ -29,6 +29,8 @@ enum {
 	ADDRESSES_TRIED_MAX = 4,
 	SPARE_ATTEMPTS_MAX = 1024,
 	SWEEP_MS = 1000,
+	OVERSLEPT_US = 100000, /* a deadline that is noticed so much later was missed by us */
+	READ_FIRST_MS = 5,
 };
 
 enum phase { PHASE_RESOLVING, PHASE_CONNECTING, PHASE_SENDING, PHASE_READING, PHASE_ENDED };
@@ -79,6 +81,7 @@ struct outbound {
 	struct outbound_attempt *spare; /* for reuse, linked by whole.next */
 	unsigned spare_n, starting;
 	bool closing;
+	bool has_waited; /* see on_deadline */
 	char read[READ_BYTES];
 };
 
@@ -198,6 +201,9 @@ static void finish_answered(struct outbound_attempt *attempt, enum response_prog
 	finish(attempt);
 }
 
+/* The loop runs its timers before it reads. A process that was stopped, or a machine that slept, would call an answer
+ * late that has been waiting here, and ask again for what was done (P5): so when we are late ourselves, what has arrived
+ * is read first. */
 static void on_deadline(uv_timer_t *timer)
 {
 	static const char *const words[] = { "the name lookup took too long", "no connection in time",
@@ -207,6 +213,12 @@ static void on_deadline(uv_timer_t *timer)
 	struct deadline_list *const lists[] = { &outbound->whole, &outbound->step };
 	struct boot next = { INT64_MAX };
 
+	if (!outbound->has_waited && boot_since_us(now, outbound->timer_at) > OVERSLEPT_US) {
+		outbound->has_waited = true;
+		uv_timer_start(timer, on_deadline, READ_FIRST_MS, 0);
+		return;
+	}
+	outbound->has_waited = false;
 	for (unsigned i = 0; i < 2; i++) {
 		struct outbound_attempt *attempt;
 
