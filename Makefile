@@ -7,7 +7,7 @@ CLANG ?= clang
 # Debian's own, for which Debian's packages are: another one earlier on the PATH would lack them.
 PYTHON ?= /usr/bin/python3
 
-.PHONY: build run test test-build deps deps-test crash fuzz property format install clean
+.PHONY: build run test test-build deps deps-test crash fuzz format install clean
 
 build: deps
 	@test -f build/release/build.ninja || meson setup build/release --buildtype=release -Db_lto=true -Dtests=false
@@ -27,8 +27,9 @@ test-build: deps-test
 	ninja -C build/clang
 	ninja -C build/test
 
-# kill -9 under load, 50 times, with an independent receiver and oracle.
-crash: test-build
+# kill -9, 50 times while schedules are made and 50 times under hundreds of deliveries a second; receivers and oracles of their own.
+crash: test-build build
+	SEED_BINARY=$(CURDIR)/build/release/seed-scheduler $(PYTHON) tests/e2e/crash_load.py --kills 50
 	SEED_BINARY=$(CURDIR)/build/test/seed-scheduler $(PYTHON) tests/e2e/crash.py --kills 50
 
 # Needs clang; builds in build/fuzz.

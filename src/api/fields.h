@@ -42,7 +42,7 @@ enum value_state { VALUE_ABSENT, VALUE_NULL, VALUE_GIVEN };
 /* What was read of one field. */
 struct value {
 	enum value_state state;
-	struct str text; /* FIELD_TEXT: trimmed; FIELD_JSON: compact JSON text */
+	struct str text; /* FIELD_TEXT: trimmed; FIELD_JSON: the JSON text as it was given */
 	int64_t integer; /* saturated; FIELD_CHOICE: which of field->choices */
 	bool boolean;
 	struct wall at;
