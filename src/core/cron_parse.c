@@ -365,9 +365,37 @@ static void set_range(struct parser *p, struct range range, int64_t step)
 	}
 }
 
+/* "*" is what most fields are: its bits at once. */
 static void set_all(struct parser *p)
 {
-	set_range(p, (struct range){ p->rule->min, field_size(p->rule) }, 1);
+	struct cron *cron = &p->cron;
+	uint64_t all = ((UINT64_C(1) << (field_size(p->rule) & 63)) - 1) << (p->rule->min & 63);
+
+	switch (p->field) {
+	case FIELD_SECOND:
+		cron->seconds = all;
+		break;
+	case FIELD_MINUTE:
+		cron->minutes = all;
+		break;
+	case FIELD_HOUR:
+		cron->hours = (uint32_t)all;
+		break;
+	case FIELD_DAY:
+		cron->days = (uint32_t)all;
+		break;
+	case FIELD_MONTH:
+		cron->months = (uint32_t)all;
+		break;
+	case FIELD_WEEKDAY:
+		cron->weekdays = (uint32_t)all;
+		break;
+	case FIELD_YEAR:
+	case FIELDS_N:
+		cron->years[0] = cron->years[1] = UINT64_MAX;
+		cron->years[2] = (UINT64_C(1) << (CRON_YEAR_MAX - CRON_YEAR_MIN + 1 - 128)) - 1;
+		break;
+	}
 }
 
 /* ---- Items ---- */
@@ -474,7 +502,7 @@ static bool parse_item(struct parser *p, struct str item)
 		return true;
 
 	struct str step_text, base = str_split(item, '/', &step_text);
-	struct range range;
+	struct range range = { 0 };
 	int64_t step = 0;
 
 	if (step_text.p && !parse_step(p, step_text, &step))
