@@ -56,10 +56,18 @@ static struct address peer_address(const struct http_request *request)
 	return address_from_bytes((const uint8_t *)&v4->sin_addr, false);
 }
 
+/* "192.0.2.1", "2001:db8::1", "[2001:db8::1]", the first and the last also with a port. */
 static bool parse_address(struct str text, struct address *address)
 {
 	char copy[INET6_ADDRSTRLEN];
 	uint8_t bytes[16];
+	struct str rest;
+	struct str before_colon = str_split(text, ':', &rest);
+
+	if (str_starts_with(text, STR("[")))
+		text = str_split(str_slice(text, 1, text.n), ']', &rest);
+	else if (rest.p && str_find(rest, ':') == rest.n)
+		text = before_colon;
 	bool is_v6 = str_find(text, ':') < text.n;
 
 	if (text.n >= sizeof copy)
@@ -72,18 +80,26 @@ static bool parse_address(struct str text, struct address *address)
 	return true;
 }
 
-/* Who is asking: the peer, or whom a proxy on this machine speaks for, which is the last address in X-Forwarded-For.
- * False for a loopback peer that names nobody: it may stand for anybody, so its failures must not hold up the rest. */
-static bool find_client(const struct http_request *request, struct address *client)
+static bool is_loopback(const struct address *address)
 {
-	struct str rest = http_request_header(request, STR("X-Forwarded-For")), last = STR("");
+	static const uint8_t v6[16] = { [15] = 1 };
 
-	*client = peer_address(request);
+	return address->is_v6 ? memcmp(address->bytes, v6, sizeof v6) == 0 : address->bytes[0] == 127;
+}
+
+/* Who is asking: the peer, or whom the proxies on this machine speak for, which is the last address in X-Forwarded-For
+ * that is not this machine's own. */
+static struct address client_of(const struct http_request *request)
+{
+	struct str rest = http_request_header(request, STR("X-Forwarded-For"));
+	struct address peer = peer_address(request), client = peer, named;
+
 	if (!request->peer_is_loopback)
-		return true;
+		return peer;
 	while (rest.p)
-		last = str_split(rest, ',', &rest);
-	return parse_address(str_trim(last), client);
+		if (parse_address(str_trim(str_split(rest, ',', &rest)), &named) && !is_loopback(&named))
+			client = named;
+	return client;
 }
 
 /* IPv6 by its first 64 bits, which is what one site gets. */
@@ -94,20 +110,17 @@ static uint64_t client_key(const struct api_call *call, const struct address *cl
 
 static int64_t client_wait_us(const struct api_call *call)
 {
-	struct address client;
+	struct address client = client_of(call->request);
 
-	if (!find_client(call->request, &client))
-		return 0;
 	return throttle_wait_us(&call->api->throttle, THROTTLE_PEER, client_key(call, &client), call->now.boot);
 }
 
 static void client_failed(struct api_call *call, const char *reason, struct boot now)
 {
 	char text[INET6_ADDRSTRLEN];
-	struct address client;
+	struct address client = client_of(call->request);
 
-	if (find_client(call->request, &client))
-		throttle_failed(&call->api->throttle, THROTTLE_PEER, client_key(call, &client), now);
+	throttle_failed(&call->api->throttle, THROTTLE_PEER, client_key(call, &client), now);
 	inet_ntop(client.is_v6 ? AF_INET6 : AF_INET, client.bytes, text, sizeof text);
 	log_event(LOG_WARN, "auth_failed", log_text("reason", reason), log_text("peer", text));
 }

@@ -40,11 +40,13 @@ static struct throttle_slot *find_or_take(struct throttle *throttle, enum thrott
 	return oldest;
 }
 
-static int64_t account_wait_us(uint32_t failures)
+static int64_t account_wait_us(const struct throttle *throttle, uint32_t failures)
 {
-	uint32_t doublings = failures > THROTTLE_ACCOUNT_FREE ? failures - THROTTLE_ACCOUNT_FREE : 0;
+	uint32_t half = throttle->peer_failures_per_minute / 2;
+	uint32_t free = half > THROTTLE_ACCOUNT_FREE ? half : THROTTLE_ACCOUNT_FREE;
+	uint32_t doublings = failures > free ? failures - free : 0;
 
-	if (failures < THROTTLE_ACCOUNT_FREE)
+	if (failures < free)
 		return 0;
 	return (doublings < 10 && 1 << doublings < THROTTLE_WAIT_S_MAX ? 1 << doublings : THROTTLE_WAIT_S_MAX) *
 	       US_PER_SECOND;
@@ -58,7 +60,7 @@ int64_t throttle_wait_us(const struct throttle *throttle, enum throttle_kind kin
 	if (!slot || throttle->peer_failures_per_minute == 0)
 		return 0;
 	if (kind == THROTTLE_ACCOUNT)
-		wait = account_wait_us(slot->failures);
+		wait = account_wait_us(throttle, slot->failures);
 	else if (slot->failures >= throttle->peer_failures_per_minute)
 		wait = US_PER_MINUTE;
 	wait -= boot_since_us(now, slot->since);

@@ -3,8 +3,9 @@
  *
  * Only wrong credentials count, never missing ones. A peer (login.c says who that is behind a proxy) may fail N times a
  * minute; then its further failures, and its passwords, are refused until the minute is over. An account bears 5
- * failures in a row; then it waits 1 s, doubling with each further failure up to 15 min, and is forgotten half an hour
- * after its last one. Memory is fixed: a full table forgets whoever failed longest ago. */
+ * failures in a row, or half of N when that is more; then it waits 1 s, doubling with each further failure up to 15
+ * min, and is forgotten half an hour after its last one. Memory is fixed: a full table forgets whoever failed longest
+ * ago. */
 #ifndef API_THROTTLE_H
 #define API_THROTTLE_H
 

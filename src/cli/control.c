@@ -399,7 +399,7 @@ static enum err read_reply(struct str bytes, struct account_answer *answer, stru
 enum err control_call(struct str database_path, const struct account_command *command, struct account_answer *answer,
 		      struct error *error)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
 	struct sockaddr_un address;
 	struct timeval patience = { .tv_sec = CALL_TIMEOUT_S };
 	struct buf bytes;

@@ -193,8 +193,7 @@ enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall
  * lease (0: any) is another one. */
 enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now,
 			    bool *applied) MUST_CHECK;
-/* At start: who held these runs is gone. What was to be cancelled is; what was to be redefined may have been sent and
- * keeps its body (P4). */
+/* At start: who held these runs is gone, and they may have been sent. See store_recall.c. */
 enum err store_recall_recover(struct store *store, struct wall now) MUST_CHECK;
 
 /* --- store_runs.c ---------------------------------------------------------------------------------------- */

@@ -37,11 +37,11 @@ static void merge_once(struct edit *edit, const struct schedule_definition *chan
 	if (changes->has_once == shown.definition.has_once &&
 	    (!changes->has_once || changes->once_at.us == shown.definition.once_at.us))
 		return;
-	if (changes->has_once && changes->once_at.us == last_us)
+	if (changes->has_once && changes->once_at.us == last_us && !shown.definition.has_once)
 		return;
 	after->has_once = changes->has_once;
 	after->once_at = changes->once_at;
-	if (changes->has_once && changes->once_at.us < last_us)
+	if (changes->has_once && changes->once_at.us <= last_us)
 		after->once_at = store_rearmed(edit->before, edit->now);
 }
 
@@ -177,7 +177,8 @@ static enum err cancel(struct edit *edit, const struct unsent *run)
 		return store_recall_ask(edit->store, run->id, STORE_RECALL_CANCEL);
 	struct schedule_definition *after = &edit->after.schedule.definition;
 
-	/* It never ran, so it is none of the runs that `frequency` counts; and a one-shot is still to be delivered (P7). */
+	/* It never ran, so it is none of the runs that `frequency` counts; and a one-shot is still to be delivered
+	 * (P7). */
 	edit->after.schedule.triggered--;
 	if (after->has_once && after->once_at.us == run->planned_at.us) {
 		after->once_at = store_rearmed(&edit->after, edit->now);

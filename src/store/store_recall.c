@@ -110,6 +110,39 @@ enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, 
 	return err == ERR_OK ? uncount(store, uuid, planned_at, now) : err;
 }
 
+/* The run was on its way back, or on the wire, when the process ended: it may have been sent. A one-shot that is still
+ * wanted goes on under its id, with the body it may have been sent with (P4, P7). Anything else is cancelled, and
+ * counts as a run. */
+static enum err settle(struct store *store, int64_t run_id, struct wall now)
+{
+	struct db_cursor cursor = db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), db_null()));
+	struct arena arena = { 0 };
+	struct store_schedule_row row = { 0 };
+	struct wall planned_at = { 0 };
+	uint8_t uuid[16];
+	bool has_schedule = db_next(&cursor);
+
+	if (has_schedule) {
+		planned_at = db_get_wall(&cursor, 1);
+		db_get_bytes(&cursor, 3, uuid, sizeof uuid);
+	}
+	enum err err = db_end(&cursor);
+
+	if (err == ERR_OK && has_schedule)
+		err = store_schedule_load(store, uuid, &arena, &row);
+	const struct schedule_definition *definition = &row.schedule.definition;
+
+	if (err == ERR_OK && has_schedule && definition->enabled && definition->has_once &&
+	    definition->once_at.us == planned_at.us)
+		err = db_run(store->db, SQL_RUN_RECALL_DROP, DB_ARGS(db_int(run_id)));
+	else if (err == ERR_OK)
+		err = store_run_cancel(store, run_id, false, 0, now);
+	if (err == ERR_OK && has_schedule)
+		err = store_queue_advance(store, row.schedule.row, now);
+	arena_release(&arena);
+	return err;
+}
+
 enum err store_recall_recover(struct store *store, struct wall now)
 {
 	int64_t ids[IDS_PER_ROUND];
@@ -122,13 +155,8 @@ enum err store_recall_recover(struct store *store, struct wall now)
 		for (n = 0; n < IDS_PER_ROUND && db_next(&row); n++)
 			ids[n] = db_get_int(&row, 0);
 		err = db_end(&row);
-		for (size_t i = 0; i < n && err == ERR_OK; i++) {
-			bool applied;
-
-			err = store_recall_apply(store, ids[i], 0, now, &applied);
-			if (err == ERR_OK && !applied) /* its schedule is gone */
-				err = store_run_cancel(store, ids[i], false, 0, now);
-		}
+		for (size_t i = 0; i < n && err == ERR_OK; i++)
+			err = settle(store, ids[i], now);
 	} while (n == IDS_PER_ROUND && err == ERR_OK);
 	return err;
 }

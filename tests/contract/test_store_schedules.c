@@ -451,7 +451,60 @@ static void what_was_asked_back_is_settled_at_the_next_start(void **state)
 	assert_memory_equal(batch.runs[0].schedule_uuid, redefined.uuid, 16);
 	assert_true(str_equal(batch.runs[0].body, definition.payload)); /* it may have been sent: the body stays (P4) */
 	batch_release(&batch);
-	assert_int_equal(get(f, &cancelled).triggered, 0);
+	assert_int_equal(get(f, &cancelled).triggered, 1); /* it may have been sent, too */
+	assert_whole(f);
+}
+
+/* A one-shot whose content was edited while it was on the wire, and then the process died. */
+static void an_edited_one_shot_keeps_its_id_through_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_once(f->now.us), changes = { .payload = STR("\"new\"") };
+	struct schedule schedule = insert(f, &definition);
+	struct run old = claim_one(f);
+	int64_t recovered;
+
+	update(f, &schedule, SCHEDULE_PAYLOAD, &changes);
+	fixture_reopen(f);
+	begin(f);
+	assert_int_equal(store_recover(f->store, f->now, &recovered), ERR_OK);
+	commit(f);
+	struct claim_batch batch = claim(f, 0, 10);
+
+	assert_int_equal(batch.runs_n, 1);
+	assert_memory_equal(batch.runs[0].uuid, old.uuid, 16);
+	assert_true(str_equal(batch.runs[0].body, definition.payload));
+	assert_true(record_delivered(f, &batch.runs[0]));
+	batch_release(&batch);
+	assert_false(get(f, &schedule).has_next);
+	assert_whole(f);
+}
+
+/* The run of the old instant is still out when the next edit comes: it must not come back to life. */
+static void a_later_edit_does_not_revive_what_is_to_be_cancelled(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_once(T0 + HOUR), moved = definition_once(T0 + 2 * HOUR);
+	struct schedule_definition changes = { .payload = STR("\"new\"") };
+	struct schedule schedule = insert(f, &definition);
+
+	f->now.us += HOUR - SECOND;
+	struct claim_batch batch = claim(f, 2 * SECOND, 10);
+
+	update(f, &schedule, SCHEDULE_ONCE_AT, &moved);
+	update(f, &schedule, SCHEDULE_PAYLOAD, &changes);
+	assert_true(give_back(f, &batch.runs[0]));
+	batch_release(&batch);
+	batch = claim(f, 2 * SECOND, 10);
+	assert_int_equal(batch.runs_n, 0);
+	batch_release(&batch);
+	assert_next(get(f, &schedule), 2 * HOUR);
+	assert_int_equal(get(f, &schedule).triggered, 0);
+	/* And back again: its own instant cannot be planned twice, so it is the next microsecond. */
+	assert_true(update(f, &schedule, SCHEDULE_ONCE_AT, &definition).has_next);
+	batch = claim(f, 2 * SECOND, 10);
+	assert_int_equal(batch.runs_n, 1);
+	batch_release(&batch);
 	assert_whole(f);
 }
 
@@ -699,6 +752,8 @@ int main(void)
 		T(what_was_asked_back_is_settled_at_the_next_start),
 		T(a_run_taken_back_does_not_count),
 		T(an_edited_one_shot_is_still_delivered),
+		T(an_edited_one_shot_keeps_its_id_through_a_crash),
+		T(a_later_edit_does_not_revive_what_is_to_be_cancelled),
 		T(an_edit_that_changes_nothing_takes_nothing_back),
 		T(runs_off_the_new_timing_are_cancelled),
 		T(late_runs_are_cancelled_attempted_ones_kept),
