@@ -66,7 +66,7 @@ void report_recorded(const struct run *run, enum record_kind kind, uint32_t atte
 	if (run->kind == RUN_SCHEDULE)
 		metric_add(kind == RECORD_DELIVERED ? METRIC_FIRES_DELIVERED : METRIC_FIRES_FAILED, 1);
 	if (kind == RECORD_DELIVERED)
-		log_outcome(LOG_DEBUG, "run_delivered", run, attempts, outcome);
+		log_outcome(LOG_INFO, "run_delivered", run, attempts, outcome);
 	else
 		log_outcome(LOG_WARN, "run_failed", run, attempts, outcome);
 }
