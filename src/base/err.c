@@ -4,7 +4,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 enum err error_set(struct error *error, enum err code, const char *format, ...)
 {
@@ -17,15 +16,6 @@ enum err error_set(struct error *error, enum err code, const char *format, ...)
 	vsnprintf(error->text, sizeof error->text, format, list);
 	va_end(list);
 	return code;
-}
-
-enum err error_prefix(struct error *error, const char *prefix)
-{
-	char text[sizeof error->text];
-
-	snprintf(text, sizeof text, "%s: %.400s", prefix, error->text);
-	memcpy(error->text, text, sizeof text);
-	return error->code;
 }
 
 const char *err_name(enum err code)

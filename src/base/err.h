@@ -30,8 +30,6 @@ struct error {
 /* Fills *error (which may be NULL) and returns `code`, so that a failing function can end with it. */
 enum err error_set(struct error *error, enum err code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Puts "prefix: " in front of the text while the error travels up; returns error->code. */
-enum err error_prefix(struct error *error, const char *prefix);
 /* A lower-case word for logs: "unavailable". */
 const char *err_name(enum err code);
 

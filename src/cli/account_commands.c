@@ -123,7 +123,7 @@ static enum err build_command(const struct form *form, const struct option_set *
 	for (unsigned i = 0; i < set->words_n; i++)
 		words[2 + i] = set->words[i];
 	command->words_n = 2 + set->words_n;
-	if (strcmp(form->usage, forms[0].usage) == 0) {
+	if (form == find_form("user", "create")) {
 		words[3] = option_text(set, OPTION_EMAIL);
 		words[4] = option_text(set, OPTION_ADMIN).p ? STR("admin") : STR("");
 		words[5] = STR("");

@@ -189,8 +189,8 @@ struct wall store_rearmed(const struct store_schedule_row *row, struct wall now)
 
 /* Asks the delivery side for a leased run back. */
 enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall recall) MUST_CHECK;
-/* The delivery side gives the run back unsent: does what was asked for. *applied is false when nothing was, or the
- * lease (0: any) is another one. */
+/* The delivery side gives the run back unsent: does what was asked for. *applied is false when nothing was, or when the
+ * lease is another one. */
 enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now,
 			    bool *applied) MUST_CHECK;
 /* At start: who held these runs is gone, and they may have been sent. See store_recall.c. */

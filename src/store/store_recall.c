@@ -77,37 +77,49 @@ static enum err redefine(struct store *store, int64_t run_id, struct present pre
 	return err != ERR_OK || present.overlap == OVERLAP_ALLOW ? err : line_up(store, run_id, present, now);
 }
 
+/* What an edit wants of a run, and what it has made of its schedule. */
+struct recalled {
+	bool is_found;
+	enum store_recall recall;
+	struct wall planned_at;
+	uint8_t uuid[16]; /* of the schedule */
+	struct present present;
+};
+
+/* `lease`: the one that must still hold the run, or null for whichever. */
+static enum err find_recalled(struct store *store, int64_t run_id, struct db_value lease, struct recalled *recalled)
+{
+	struct db_cursor row = db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), lease));
+
+	*recalled = (struct recalled){ .is_found = db_next(&row) };
+	if (recalled->is_found) {
+		recalled->recall = (enum store_recall)db_get_int(&row, 0);
+		recalled->planned_at = db_get_wall(&row, 1);
+		db_get_bytes(&row, 3, recalled->uuid, sizeof recalled->uuid);
+		recalled->present = (struct present){ .schedule_id = db_get_int(&row, 4),
+						      .definition_id = db_get_int(&row, 2),
+						      .overlap = (enum overlap)db_get_int(&row, 5) };
+	}
+	return db_end(&row);
+}
+
 enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied)
 {
-	struct db_cursor row =
-		db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), db_int_or_null(lease != 0, lease)));
-	enum store_recall recall = STORE_RECALL_CANCEL;
-	struct wall planned_at = { 0 };
-	struct present present = { 0 };
-	uint8_t uuid[16];
+	struct recalled recalled;
+	enum err err = find_recalled(store, run_id, db_int(lease), &recalled);
 
-	*applied = db_next(&row);
-	if (*applied) {
-		recall = (enum store_recall)db_get_int(&row, 0);
-		planned_at = db_get_wall(&row, 1);
-		db_get_bytes(&row, 3, uuid, sizeof uuid);
-		present = (struct present){ .schedule_id = db_get_int(&row, 4),
-					    .definition_id = db_get_int(&row, 2),
-					    .overlap = (enum overlap)db_get_int(&row, 5) };
-	}
-	enum err err = db_end(&row);
-
+	*applied = recalled.is_found;
 	if (err != ERR_OK || !*applied)
 		return err;
-	if (recall == STORE_RECALL_QUEUE) {
+	if (recalled.recall == STORE_RECALL_QUEUE) {
 		/* An edit may have taken that back, too; then it is released like any other. */
-		*applied = present.overlap != OVERLAP_ALLOW;
-		return *applied ? line_up(store, run_id, present, now) : ERR_OK;
+		*applied = recalled.present.overlap != OVERLAP_ALLOW;
+		return *applied ? line_up(store, run_id, recalled.present, now) : ERR_OK;
 	}
-	if (recall == STORE_RECALL_REDEFINE)
-		return redefine(store, run_id, present, planned_at, now);
+	if (recalled.recall == STORE_RECALL_REDEFINE)
+		return redefine(store, run_id, recalled.present, recalled.planned_at, now);
 	err = store_run_cancel(store, run_id, false, 0, now);
-	return err == ERR_OK ? uncount(store, uuid, planned_at, now) : err;
+	return err == ERR_OK ? uncount(store, recalled.uuid, recalled.planned_at, now) : err;
 }
 
 /* The run was on its way back, or on the wire, when the process ended: it may have been sent. A one-shot that is still
@@ -115,29 +127,21 @@ enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, 
  * counts as a run. */
 static enum err settle(struct store *store, int64_t run_id, struct wall now)
 {
-	struct db_cursor cursor = db_query(store->db, SQL_RUN_RECALLED, DB_ARGS(db_int(run_id), db_null()));
 	struct arena arena = { 0 };
 	struct store_schedule_row row = { 0 };
-	struct wall planned_at = { 0 };
-	uint8_t uuid[16];
-	bool has_schedule = db_next(&cursor);
+	struct recalled recalled;
+	enum err err = find_recalled(store, run_id, db_null(), &recalled);
 
-	if (has_schedule) {
-		planned_at = db_get_wall(&cursor, 1);
-		db_get_bytes(&cursor, 3, uuid, sizeof uuid);
-	}
-	enum err err = db_end(&cursor);
-
-	if (err == ERR_OK && has_schedule)
-		err = store_schedule_load(store, uuid, &arena, &row);
+	if (err == ERR_OK && recalled.is_found)
+		err = store_schedule_load(store, recalled.uuid, &arena, &row);
 	const struct schedule_definition *definition = &row.schedule.definition;
 
-	if (err == ERR_OK && has_schedule && definition->enabled && definition->has_once &&
-	    definition->once_at.us == planned_at.us)
+	if (err == ERR_OK && recalled.is_found && definition->enabled && definition->has_once &&
+	    definition->once_at.us == recalled.planned_at.us)
 		err = db_run(store->db, SQL_RUN_RECALL_DROP, DB_ARGS(db_int(run_id)));
 	else if (err == ERR_OK)
 		err = store_run_cancel(store, run_id, false, 0, now);
-	if (err == ERR_OK && has_schedule)
+	if (err == ERR_OK && recalled.is_found)
 		err = store_queue_advance(store, row.schedule.row, now);
 	arena_release(&arena);
 	return err;
