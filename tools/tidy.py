@@ -57,6 +57,8 @@ CALL_OWNERS = [
     (r"getrandom|rand|random|srand|RAND_bytes", r"src/base/clock\.c", "chance is an argument (base/clock.h)"),
 ]
 
+FAILPOINTS = pathlib.Path("src/base/failpoints.def")
+
 findings = []
 
 
@@ -171,6 +173,27 @@ def check_is_built(paths):
                 find(path, 1, "in no meson.build, so it is not run")
 
 
+def check_failpoints(paths):
+    """The list of failpoints and the code name the same places, each once; only failpoint.h compiles them away."""
+    listed = re.findall(r'^FAILPOINT_PLACE\("([^"]+)"', (ROOT / FAILPOINTS).read_text(), re.M)
+    placed = {}
+    for path in paths:
+        if path.parts[0] != "src":
+            continue
+        for number, line in enumerate((ROOT / path).read_text().split("\n"), 1):
+            for name in re.findall(r'\bFAILPOINT(?:_ERROR)?\("([^"]+)"\)', line):
+                if name in placed:
+                    find(path, number, f"the failpoint {name} stands in {placed[name]} as well")
+                elif name not in listed:
+                    find(path, number, f"the failpoint {name} is not in {FAILPOINTS}")
+                placed[name] = path
+            if re.match(r"\s*#\s*(if|ifdef|elif)\b", line) and path.name != "failpoint.h":
+                find(path, number, "a variant of the program: only failpoint.h has one")
+    for name in listed:
+        if name not in placed or listed.count(name) > 1:
+            find(FAILPOINTS, 1, f"{name} is listed twice or stands nowhere in the code")
+
+
 def print_stats(paths):
     def spread(values):
         values = sorted(values)
@@ -209,6 +232,7 @@ def main():
         if path.parts[0] == "src" and path.suffix in (".c", ".h"):
             check_source(path, text)
     check_is_built(paths)
+    check_failpoints(paths)
     for path, number, text in sorted(findings):
         print(f"{path}:{number}: {text}")
     print(f"{len(paths)} files, {len(findings)} findings")

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "api/input.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "core/words.h"
@@ -220,6 +221,7 @@ static void on_written(struct store_job *job)
 	struct api_call *call = job->ctx;
 	struct api *api = call->api;
 
+	FAILPOINT("api.written");
 	switch (job->result) {
 	case ERR_OK:
 		call->written(call);
@@ -248,6 +250,7 @@ void call_write(struct api_call *call, enum err (*run)(struct store *store, stru
 {
 	struct api *api = call->api;
 
+	FAILPOINT("api.write");
 	call->written = written;
 	call->job = (struct store_job){ .class = STORE_JOB_API,
 					.run = run,

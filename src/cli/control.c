@@ -16,6 +16,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/json.h"
 
 enum {
@@ -166,6 +167,7 @@ static void on_command_done(struct store_job *job)
 {
 	struct connection *connection = job->ctx;
 
+	FAILPOINT("control.commanded");
 	if (job->result)
 		refuse(connection, "the database refused the change; nothing was written, try again\n");
 	else
@@ -191,6 +193,7 @@ static void start_command(struct connection *connection)
 					      .rows = 1,
 					      .ctx = connection };
 	connection_move(connection, RUNNING);
+	FAILPOINT("control.command");
 	if (!store_thread_submit(connection->control->writer, &connection->job))
 		refuse(connection, "the service is too busy; try again\n");
 }
@@ -281,6 +284,7 @@ static enum err bind_socket(const char *path, int *listening, struct error *erro
 
 	if (fits)
 		unlink(path);
+	FAILPOINT("control.unlinked");
 	if (fd < 0 || !fits || bind(fd, (const struct sockaddr *)&address, sizeof address)) {
 		error_set(error, ERR_IO, "%s: cannot make the control socket: %s", path,
 			  fits ? strerror(errno) : "the path is too long");
@@ -288,6 +292,7 @@ static enum err bind_socket(const char *path, int *listening, struct error *erro
 			close(fd);
 		fd = -1;
 	}
+	FAILPOINT("control.bound");
 	if (folder >= 0)
 		close(folder);
 	*listening = fd;

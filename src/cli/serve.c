@@ -15,6 +15,7 @@
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/failpoint.h"
 #include "base/metrics.h"
 #include "cli/commands.h"
 #include "cli/control.h"
@@ -293,6 +294,7 @@ static void on_signal(uv_signal_t *handle, int number)
 		return;
 	}
 	log_event(LOG_INFO, "stopping", log_int("signal", number));
+	FAILPOINT("serve.stopping");
 	service->stopping = true;
 	service->stop_began = clock_read().boot;
 	delivery_drain(service->delivery);
@@ -314,6 +316,7 @@ static int serve(struct service *service)
 		fprintf(stderr, "seed-scheduler: %s\n", error.text);
 		return EXIT_NOT_DONE;
 	}
+	FAILPOINT("serve.started");
 	log_event(LOG_INFO, "ready", log_text("listen", service->bound),
 		  log_str("metrics_listen",
 			  service->metrics_bound[0] ? str_from(service->metrics_bound) : (struct str){ NULL, 0 }),
@@ -321,7 +324,9 @@ static int serve(struct service *service)
 	uv_run(&service->loop, UV_RUN_DEFAULT);
 	bool all_ended = delivery_join(service->delivery);
 
+	FAILPOINT("serve.drained");
 	store_close(store_thread_stop(service->store_thread));
+	FAILPOINT("serve.closed");
 	store_close(service->reader);
 	delivery_free(service->delivery);
 	http_server_free(service->server);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/crypto.h"
+#include "base/failpoint.h"
 #include "store/store_thread.h"
 
 enum {
@@ -255,6 +256,7 @@ void delivery_jobs_flush(struct delivery_jobs *jobs, struct wall now, bool all)
 		job->now = now;
 		job->job = (struct store_job){ .run = run_records, .done = records_done, .rows = job->n, .ctx = job };
 		jobs->record_jobs_n++;
+		FAILPOINT("delivery.records");
 		submit(jobs, &job->job);
 	}
 }

@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "deliver/delivery_jobs.h"
 #include "deliver/delivery_report.h"
@@ -88,6 +89,7 @@ static void start(struct delivery *d, const struct dispatch_action *action)
 
 	*flight = (struct flight){ .run = action->start.run, .attempt = action->start.attempt };
 	report_started(flight->run, flight->attempt, d->now.wall);
+	FAILPOINT("delivery.start");
 	outbound_start(d->outbound, flight->run, flight->attempt, d->now, flight);
 }
 
@@ -111,6 +113,7 @@ static void carry_out(struct delivery *d, const struct dispatch_action *action)
 		d->wake_at = action->wake_at;
 		break;
 	case DISPATCH_DRAINED:
+		FAILPOINT("delivery.drained");
 		d->is_complete = true;
 		end(d);
 		break;
@@ -152,6 +155,7 @@ static void on_attempt_done(void *ctx, void *attempt_ctx, const struct outcome *
 	struct delivery *d = ctx;
 	struct flight *flight = attempt_ctx;
 
+	FAILPOINT("delivery.attempted");
 	look_at_clocks(d);
 	report_attempt(flight->run, flight->attempt, outcome);
 	flight->run = NULL;
@@ -162,6 +166,7 @@ static void on_claim(void *ctx, const struct claim_answer *answer)
 {
 	struct delivery *d = ctx;
 
+	FAILPOINT("delivery.claimed");
 	if (d->is_ending) {
 		/* Leased to us and not sent: the next start finds them. */
 		for (uint32_t i = 0; i < answer->runs_n; i++)
@@ -186,6 +191,7 @@ static void on_records(void *ctx, const struct record_answer *answer)
 {
 	struct delivery *d = ctx;
 
+	FAILPOINT("delivery.recorded");
 	for (uint32_t i = 0; answer->ok && i < answer->n; i++) {
 		const struct run_record *record = &answer->records[i];
 
@@ -203,9 +209,11 @@ static void hear_notice(struct delivery *d, struct store_notice_mail *mail)
 {
 	const struct store_notice *notice = &mail->notice;
 
-	if (!d->is_ending && notice->revoked_n)
+	if (!d->is_ending && notice->revoked_n) {
+		FAILPOINT("delivery.revoked");
 		step(d, (struct dispatch_event){ .kind = DISPATCH_REVOKED,
 						 .ids = { notice->revoked, (uint32_t)notice->revoked_n } });
+	}
 	if (!d->is_ending && notice->has_due)
 		step(d, (struct dispatch_event){ .kind = DISPATCH_DUE_HINT, .due_at = notice->due_at });
 	store_notice_free(mail);
@@ -245,6 +253,7 @@ static void on_drain_end(uv_timer_t *timer)
 static void begin_drain(struct delivery *d)
 {
 	d->is_draining = true;
+	FAILPOINT("delivery.draining");
 	uv_timer_start(&d->drain_end, on_drain_end, (uint64_t)(d->options.drain_us_max / US_PER_MS), 0);
 	step(d, (struct dispatch_event){ .kind = DISPATCH_DRAIN });
 }

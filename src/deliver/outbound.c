@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/crypto.h"
+#include "base/failpoint.h"
 #include "deliver/request_text.h"
 #include "deliver/resolver.h"
 #include "deliver/wire.h"
@@ -191,6 +192,7 @@ static void finish_answered(struct outbound_attempt *attempt, enum response_prog
 	struct response *response = &attempt->response;
 	struct instant now = clock_read();
 
+	FAILPOINT("outbound.answered");
 	outcome_classify_answer(&attempt->outcome, response->status, response_retry_after(response), now.wall);
 	attempt->outcome.answer_n = (uint16_t)response->answer_n;
 	memcpy(attempt->outcome.answer, response->answer, response->answer_n);
@@ -245,8 +247,9 @@ static void connect_next(struct outbound_attempt *attempt)
 	attempt->phase = PHASE_CONNECTING;
 	attempt->on_fresh_wire = true;
 	list_append(outbound, &outbound->step, attempt, clock_read().boot, outbound->options.connect_us_max);
-	attempt->wire = wire_connect(outbound->pool, &attempt->url, attempt->run->lane,
-				     attempt->addresses[attempt->addresses_used++], attempt);
+	if (!FAILPOINT_ERROR("outbound.connect"))
+		attempt->wire = wire_connect(outbound->pool, &attempt->url, attempt->run->lane,
+					     attempt->addresses[attempt->addresses_used++], attempt);
 	if (!attempt->wire)
 		finish_badly(attempt, OUTCOME_INTERNAL, "no socket is free");
 }
@@ -319,6 +322,8 @@ static void read_on(struct outbound_attempt *attempt)
 
 	for (;;) {
 		size_t n;
+
+		FAILPOINT("outbound.receive");
 		enum wire_io io = wire_receive(attempt->wire, outbound->read, sizeof outbound->read, &n);
 
 		if (io == WIRE_IO_AGAIN)
@@ -346,6 +351,8 @@ static void send_on(struct outbound_attempt *attempt)
 {
 	while (attempt->sent_n < attempt->request.n) {
 		size_t n;
+
+		FAILPOINT("outbound.send");
 		enum wire_io io = wire_send(
 			attempt->wire, str_slice(buf_str(&attempt->request), attempt->sent_n, attempt->request.n), &n);
 
@@ -357,6 +364,7 @@ static void send_on(struct outbound_attempt *attempt)
 		}
 		attempt->sent_n += n;
 	}
+	FAILPOINT("outbound.sent");
 	attempt->phase = PHASE_READING;
 	crypto_wipe(attempt->request.p, attempt->request.n);
 }

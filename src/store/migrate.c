@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "base/failpoint.h"
+
 /* "SEED": the application id in the file's header; file(1) and the checks at opening read it. */
 enum { APPLICATION_ID = 0x53454544 };
 
@@ -50,6 +52,7 @@ static enum err run_step(struct db *db, int64_t version)
 	char mark[160];
 	enum err err = db_script(db, "BEGIN IMMEDIATE");
 
+	FAILPOINT("store.migrate.begun");
 	if (err != ERR_OK)
 		return err;
 	snprintf(
@@ -57,8 +60,10 @@ static enum err run_step(struct db *db, int64_t version)
 		"INSERT OR REPLACE INTO meta (key, value) VALUES ('schema_version', %lld); PRAGMA application_id = %d; COMMIT;",
 		(long long)version, APPLICATION_ID);
 	err = db_script(db, migrations[version - 1]);
+	FAILPOINT("store.migrate.tables");
 	if (err == ERR_OK)
 		err = db_script(db, mark);
+	FAILPOINT("store.migrate.committed");
 	if (err != ERR_OK && db_in_transaction(db)) {
 		enum err undone = db_script(db, "ROLLBACK");
 

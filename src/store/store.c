@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "core/retry.h"
@@ -154,6 +155,7 @@ static enum err begin_life(struct store *store, const char *key_file, struct err
 		err = key_file_make(key_file, store->key, error);
 	if (err != ERR_OK)
 		return err;
+	FAILPOINT("store.open.keyed");
 	random_bytes(store->installation, sizeof store->installation);
 	struct str id = { (const char *)store->installation, sizeof store->installation };
 
@@ -257,6 +259,7 @@ static enum err open_at(struct store *store, const struct store_settings *settin
 		err = migrate_version(store->db, path, &version, error);
 	if (err == ERR_OK && store->is_writer)
 		err = start_log(store, path, error);
+	FAILPOINT("store.open.logging");
 	if (err == ERR_OK && store->is_writer)
 		err = check_structure(store, path, error);
 	if (err == ERR_OK && version < SCHEMA_VERSION) {
@@ -288,6 +291,7 @@ enum err store_open_writer(const struct store_settings *settings, struct store *
 	struct store *opened = store_new(settings, true);
 
 	err = file_lock_take(path, &opened->lock_fd, error);
+	FAILPOINT("store.open.locked");
 	if (err == ERR_OK)
 		err = open_at(opened, settings, path, error);
 	if (err == ERR_OK)
@@ -392,7 +396,7 @@ enum err store_commit(struct store *store, struct error *error)
 		store_rollback(store);
 		return err;
 	}
-	err = db_run(store->db, SQL_COMMIT, DB_NO_ARGS);
+	err = FAILPOINT_ERROR("store.commit") ? ERR_UNAVAILABLE : db_run(store->db, SQL_COMMIT, DB_NO_ARGS);
 
 	if (err != ERR_OK) {
 		error_set(error, err, "cannot commit: %s", db_last_error(store->db));
@@ -454,8 +458,10 @@ enum err store_checkpoint(struct store *store)
 
 	if (pages < CHECKPOINT_PAGES)
 		return ERR_OK;
+	FAILPOINT("store.checkpoint.due");
 	enum err err = db_checkpoint(store->db, pages > CHECKPOINT_PAGES_MAX);
 
+	FAILPOINT("store.checkpoint.done");
 	if (err != ERR_OK && pages > CHECKPOINT_PAGES_MAX)
 		log_event(LOG_WARN, "checkpoint_held_up", log_int("log_pages", pages),
 			  log_text("error", db_last_error(store->db)));

@@ -8,6 +8,7 @@
  * everything planned before (P2). */
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "store/internal.h"
 
@@ -308,17 +309,20 @@ enum err store_schedule_update(struct store *store, const uint8_t uuid[16], unsi
 		err = merge_content(&edit, &scratch, set, changes);
 		if (err == ERR_OK && edit.content_changed)
 			err = write_definition(&edit);
+		FAILPOINT("store.edit.definition");
 		bool concerns_runs =
 			edit.content_changed || edit.timing_changed || !edit.after.schedule.definition.enabled;
 
 		if (err == ERR_OK && concerns_runs)
 			err = take_back(&edit, &scratch);
+		FAILPOINT("store.edit.taken_back");
 		if (err == ERR_OK)
 			err = settle_queue(&edit);
 		if (err == ERR_OK)
 			err = plan(&edit);
 		if (err == ERR_OK)
 			err = write_rows(&edit, user_id);
+		FAILPOINT("store.edit.written");
 	}
 	arena_release(&scratch);
 	return err == ERR_OK ? store_schedule_get(store, uuid, arena, out) : err;
@@ -363,21 +367,25 @@ enum err store_schedule_delete(struct store *store, const uint8_t uuid[16], stru
 	arena_release(&arena);
 	if (err == ERR_OK)
 		err = cancel_open(store, row.schedule.row, now);
+	FAILPOINT("store.delete.cancelled");
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_FAILURE_DELETE_OF_SCHEDULE, DB_ARGS(id));
 	if (err == ERR_OK)
 		err = store_counter_add(store, "failures", -db_changes(store->db));
+	FAILPOINT("store.delete.failures");
 	if (err == ERR_OK)
 		err = db_number(store->db, SQL_TIMER_PLANNED, DB_ARGS(id), &planned);
 	if (err == ERR_OK)
 		err = store_counter_add(store, "deleted_planned", planned);
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_TIMER_DELETE, DB_ARGS(id));
+	FAILPOINT("store.delete.timer");
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_DEFINITION_SUPERSEDE,
 			     DB_ARGS(db_int(row.definition_id), db_int(store->next_run_id - 1)));
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_SCHEDULE_DELETE, DB_ARGS(id));
+	FAILPOINT("store.delete.schedule");
 	if (err == ERR_OK)
 		err = store_counter_add(store, "schedules", -1);
 	if (err == ERR_OK)

@@ -3,6 +3,7 @@
  *
  * A requeued run keeps its id and its body; its endpoint and secrets are the schedule's present ones. The failed task
  * stays until the redelivery succeeded, so a second requeue finds the run open and leaves it alone. */
+#include "base/failpoint.h"
 #include "store/internal.h"
 
 static void read_failure(const struct db_cursor *row, struct arena *arena, struct failure *failure)
@@ -137,6 +138,7 @@ enum err store_failures_requeue(struct store *store, struct wall now, int64_t *r
 
 	for (*requeued = 0; err == ERR_OK && next_failed(&requeue, &err); (*requeued)++) {
 		err = open_anew(&requeue);
+		FAILPOINT("store.requeue.reopened");
 		if (err == ERR_OK && queue_of != requeue.schedule_id)
 			err = store_queue_advance(store, queue_of, now);
 		queue_of = requeue.schedule_id;
@@ -147,6 +149,7 @@ enum err store_failures_requeue(struct store *store, struct wall now, int64_t *r
 		err = store_queue_advance(store, queue_of, now);
 	if (err == ERR_OK)
 		err = store_counter_add(store, "retries", *requeued);
+	FAILPOINT("store.requeue.counted");
 	if (err == ERR_OK && *requeued > 0)
 		store_tell_due(store, now);
 	return err;

@@ -5,6 +5,7 @@
  * planned too lately to go. Of the failed runs that stay longer a round reads the key and two numbers. Then skipped
  * ranges, then definitions that no run can refer to any more: a definition names the last run that may use it, so it
  * goes when the oldest run left is younger. */
+#include "base/failpoint.h"
 #include "store/internal.h"
 
 #define RETENTION_DONE_US (7 * US_PER_DAY)
@@ -34,6 +35,7 @@ static enum err delete_run(struct purge *purge, int64_t id, enum run_state state
 	struct db *db = purge->store->db;
 	enum err err = db_run(db, SQL_RUN_DELETE, DB_ARGS(db_int(id)));
 
+	FAILPOINT("store.purge.run");
 	if (err == ERR_OK)
 		err = db_run(db, SQL_ATTEMPT_DELETE_OF_RUN, DB_ARGS(db_int(id)));
 	if (err == ERR_OK && state == RUN_FAILED) {
@@ -130,12 +132,15 @@ enum err store_purge(struct store *store, struct wall now, unsigned rows, bool *
 	struct purge purge = { .store = store, .now = now, .rows_left = rows };
 	enum err err = purge_runs(&purge);
 
+	FAILPOINT("store.purge.runs");
 	if (err == ERR_OK)
 		err = keep_sums(&purge);
+	FAILPOINT("store.purge.sums");
 	if (err == ERR_OK && purge.rows_left > 0)
 		err = purge_skips(&purge);
 	if (err == ERR_OK && purge.rows_left > 0)
 		err = purge_definitions(&purge);
+	FAILPOINT("store.purge.definitions");
 	/* A round that has reached the young ones is over; the next starts at the oldest again. */
 	if (purge.at_end)
 		store->purge_at = 0;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -43,6 +44,7 @@ static enum err push(struct store *store, const struct push *what, struct wall n
 	};
 
 	store_tell_due(store, now);
+	FAILPOINT("store.push.definition");
 	return store_run_insert(store, &run, now);
 }
 

@@ -4,6 +4,7 @@
  * Only the delivery side knows whether a leased run is on the wire. So an edit writes into the row what it wants, in
  * its own transaction, and tells; a run that was not started comes back unsent and gets it here; one on the wire ends
  * as it would have, with the body that it was sent with. */
+#include "base/failpoint.h"
 #include "store/internal.h"
 
 enum { IDS_PER_ROUND = 64 };
@@ -11,6 +12,7 @@ enum { IDS_PER_ROUND = 64 };
 enum err store_recall_ask(struct store *store, int64_t run_id, enum store_recall recall)
 {
 	store_tell_revoked(store, run_id);
+	FAILPOINT("store.recall.asked");
 	return db_run_one(store->db, SQL_RUN_RECALL, DB_ARGS(db_int(run_id), db_int(recall)));
 }
 
@@ -111,6 +113,7 @@ enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, 
 	*applied = recalled.is_found;
 	if (err != ERR_OK || !*applied)
 		return err;
+	FAILPOINT("store.recall.returned");
 	if (recalled.recall == STORE_RECALL_QUEUE) {
 		/* An edit may have taken that back, too; then it is released like any other. */
 		*applied = recalled.present.overlap != OVERLAP_ALLOW;
@@ -161,6 +164,7 @@ enum err store_recall_recover(struct store *store, struct wall now)
 		err = db_end(&row);
 		for (size_t i = 0; i < n && err == ERR_OK; i++)
 			err = settle(store, ids[i], now);
+		FAILPOINT("store.recall.settled");
 	} while (n == IDS_PER_ROUND && err == ERR_OK);
 	return err;
 }

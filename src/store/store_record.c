@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "store/internal.h"
 
 enum { ATTEMPTS_KEPT_MAX = 10, KEYS_PER_CALL_MAX = 32, KEY_BYTES_MAX = 128 };
@@ -101,6 +102,7 @@ static enum err insert_failure(struct recording *recording, const struct store_r
 		return err;
 	recording->failures += known == 0;
 	outcome_reason(record->outcome, reason);
+	FAILPOINT("store.record.failure");
 	return db_run(store->db, SQL_FAILURE_PUT,
 		      DB_ARGS(db_int(record->run_id), db_int(record->schedule_row), db_text(str_from(reason))));
 }
@@ -124,11 +126,13 @@ static enum err follow_up(struct recording *recording, const struct store_record
 	if (record->kind == STORE_DELIVERED) {
 		if (record->was_failed) {
 			err = db_run(store->db, SQL_FAILURE_DELETE_OF_RUN, DB_ARGS(db_int(record->run_id)));
+			FAILPOINT("store.record.redelivered");
 			recording->failures -= err == ERR_OK ? db_changes(store->db) : 0;
 		}
 		return err;
 	}
 	err = insert_attempt(store, record);
+	FAILPOINT("store.record.attempt");
 	if (record->run_kind == RUN_SCHEDULE)
 		count_key(recording, record->outcome);
 	if (record->kind == STORE_RETRY)
@@ -148,10 +152,12 @@ enum err store_record(struct store *store, struct store_record *records, size_t 
 
 		assert((records[i].outcome != NULL) == (records[i].kind <= STORE_FAILED));
 		err = update_run(store, &records[i], now, &changed);
+		FAILPOINT("store.record.updated");
 		records[i].was_fenced = !changed;
 		if (err == ERR_OK && changed)
 			err = follow_up(&recording, &records[i]);
 	}
+	FAILPOINT("store.record.counters");
 	if (err == ERR_OK)
 		err = store_counter_add(store, "retries", recording.retries);
 	if (err == ERR_OK)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "core/planner.h"
 #include "store/internal.h"
@@ -141,6 +142,7 @@ static enum err take_waiting(struct claim *claim, int64_t id)
 	run.id = id;
 	run.lease = claim->lease;
 	keep(claim, &run);
+	FAILPOINT("store.claim.waiting");
 	return db_run(store->db, SQL_RUN_LEASE, DB_ARGS(db_int(id), db_int(claim->lease)));
 }
 
@@ -306,6 +308,7 @@ static enum err write_skips(struct claim *claim, int64_t schedule_id, const stru
 		err = db_run(claim->store->db, SQL_SKIP_INSERT,
 			     DB_ARGS(db_int(schedule_id), db_int(skipped->from.us), db_int(skipped->to.us),
 				     db_int(skipped->n), db_int(reason), db_int(claim->request->now.us)));
+		FAILPOINT("store.claim.skipped");
 	}
 	return err;
 }
@@ -327,14 +330,18 @@ static enum err let_wait(struct claim *claim, int64_t schedule_id, const struct 
 	if (queued_n == 0)
 		return ERR_OK;
 	store_queue_note(store, schedule_id);
+	FAILPOINT("store.claim.queued");
 	return store_queue_advance(store, schedule_id, claim->request->now);
 }
 
 static enum err write_planned(struct claim *claim, const struct due *due, const struct advance *advance)
 {
 	struct store *store = claim->store;
+
+	FAILPOINT("store.claim.planned");
 	enum err err = write_advance(store, due->schedule_id, advance);
 
+	FAILPOINT("store.claim.advanced");
 	if (err == ERR_CORRUPT && db_in_transaction(store->db)) {
 		store->claimed_n = advance->first;
 		return put_off(claim, due->schedule_id, db_last_error(store->db));
@@ -352,6 +359,7 @@ static enum err write_planned(struct claim *claim, const struct due *due, const 
 
 		run->id = store->next_run_id;
 		err = store_run_insert(store, &draft, claim->request->now);
+		FAILPOINT("store.claim.inserted");
 	}
 	return err == ERR_OK && due->overlap == OVERLAP_QUEUE ? let_wait(claim, due->schedule_id, advance) : err;
 }
@@ -485,6 +493,7 @@ enum err store_claim(struct store *store, const struct store_claim *request, str
 
 	if (err == ERR_OK)
 		err = request->of_lane ? take_of_lane(&claim, batch) : take_oldest(&claim, batch);
+	FAILPOINT("store.claim.taken");
 	if (err == ERR_OK && !request->of_lane)
 		err = find_next(store, request, batch);
 	if (err != ERR_OK) {
@@ -504,11 +513,14 @@ enum err store_recover(struct store *store, struct wall now, int64_t *recovered)
 {
 	enum err err = store_recall_recover(store, now);
 
+	FAILPOINT("store.recover.recalled");
 	if (err == ERR_OK)
 		err = db_run(store->db, SQL_RUNS_RECOVER, DB_ARGS(db_int(now.us)));
 	*recovered = err == ERR_OK ? db_changes(store->db) : 0;
+	FAILPOINT("store.recover.released");
 	if (err == ERR_OK)
 		err = store_queue_recover(store, now);
+	FAILPOINT("store.recover.queues");
 	if (*recovered > 0)
 		store_tell_due(store, now);
 	return err;

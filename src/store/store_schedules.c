@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/text.h"
 #include "core/url.h"
 #include "store/internal.h"
@@ -261,12 +262,15 @@ enum err store_schedule_insert(struct store *store, const struct schedule_defini
 
 	if (err == ERR_OK)
 		err = store_definition_insert(store, &draft, &row.definition_id);
+	FAILPOINT("store.insert.definition");
 	if (err == ERR_OK)
 		err = insert_rows(store, &row);
+	FAILPOINT("store.insert.rows");
 	if (err == ERR_OK && store_is_set(definition->cron))
 		err = store_note_zone(store, definition->timezone);
 	if (err == ERR_OK)
 		err = store_push_added(store, &row.schedule, now);
+	FAILPOINT("store.insert.pushed");
 	if (err == ERR_OK)
 		err = store_push_metric(store, "schedules.created.sum", 1, now);
 	if (err == ERR_OK && row.schedule.has_next)

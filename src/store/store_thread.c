@@ -17,6 +17,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -101,7 +102,10 @@ static enum err run_job(struct store *store, struct store_job *job, struct error
 
 	if (err != ERR_OK)
 		return err;
+	FAILPOINT("store.job.savepoint");
 	job->result = job->run(store, job);
+	if (FAILPOINT_ERROR("store.job.run"))
+		job->result = ERR_UNAVAILABLE;
 	if (job->result == ERR_OK)
 		return store_release(store, error);
 	end_if_disk_failed(job->result, store_last_error(store));
@@ -111,6 +115,7 @@ static enum err run_job(struct store *store, struct store_job *job, struct error
 			  log_text("error", store_last_error(store)));
 	}
 	store_rollback_to_savepoint(store);
+	FAILPOINT("store.job.undone");
 	return ERR_OK;
 }
 
@@ -128,6 +133,7 @@ static enum err fill_group(struct store_thread *thread, struct job_list *group, 
 			break;
 		append(group, job);
 		err = run_job(thread->store, job, error);
+		FAILPOINT("store.job.released");
 		rows += job->rows ? job->rows : 1;
 		if (boot_since_us(clock_read().boot, since) >= GROUP_US_MAX)
 			break;
@@ -173,6 +179,7 @@ static void run_group(struct store_thread *thread)
 	struct job_list group = { 0 };
 	enum err err = store_begin(thread->store, &error);
 
+	FAILPOINT("store.group.begun");
 	if (err == ERR_OK)
 		err = fill_group(thread, &group, &error);
 	else
@@ -187,13 +194,16 @@ static void run_group(struct store_thread *thread)
 	}
 	end_if_disk_failed(err, error.text);
 	if (err == ERR_OK) {
+		FAILPOINT("store.group.committed");
 		send_notice(thread);
+		FAILPOINT("store.group.noticed");
 	} else {
 		metric_add(METRIC_STORE_ERRORS, 1);
 		log_event(LOG_ERROR, "store_commit_failed", log_text("result", err_name(err)),
 			  log_text("error", error.text));
 	}
 	answer(thread, &group, err);
+	FAILPOINT("store.group.answered");
 	end_if_disk_failed(store_checkpoint(thread->store), store_last_error(thread->store));
 }
 
@@ -241,6 +251,8 @@ struct store_thread *store_thread_start(struct store *store, struct mailbox *not
 
 bool store_thread_submit(struct store_thread *thread, struct store_job *job)
 {
+	if (FAILPOINT_ERROR("store.submit"))
+		return false;
 	size_t places = job->class == STORE_JOB_ENGINE ? STORE_MAILBOX_MAX : STORE_MAILBOX_MAX - ENGINE_PLACES;
 
 	if (atomic_fetch_add(&thread->waiting, 1) < places && mailbox_put(&thread->box, &job->mail))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Webhooks as records; what is sent to them is in store_push.c. */
+#include "base/failpoint.h"
 #include "store/internal.h"
 
 static void read_webhook(const struct db_cursor *row, struct arena *arena, struct webhook *webhook)
@@ -32,6 +33,7 @@ enum err store_webhook_insert(struct store *store, struct str event, struct str 
 	enum err err = db_run(store->db, SQL_WEBHOOK_INSERT,
 			      DB_ARGS(db_text(event), db_text(target), db_int(user_id), db_int(now.us)));
 
+	FAILPOINT("store.webhook.inserted");
 	return err == ERR_OK ? store_webhook_get(store, db_last_id(store->db), arena, out) : err;
 }
 
