@@ -8,10 +8,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -59,23 +61,44 @@ static bool sync_directory(const char *path)
 	return done;
 }
 
-enum err key_file_make(const char *path, uint8_t key[SEAL_KEY_BYTES], struct error *error)
+/* Writes under the other name and moves: what has the key's name is whole, wherever the process dies. */
+static bool write_key(int fd, const char *made, const char *path, const uint8_t key[SEAL_KEY_BYTES])
 {
 	char text[DIGITS_N + 1];
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	if (fd < 0)
-		return error_set(error, ERR_IO, "cannot make the key file %s: %s", path, strerror(errno));
-	random_bytes(key, SEAL_KEY_BYTES);
 	hex_format(key, SEAL_KEY_BYTES, text);
 	text[DIGITS_N] = '\n';
-	bool done = write(fd, text, sizeof text) == (ssize_t)sizeof text && fsync(fd) == 0;
-	int why = errno;
+	FAILPOINT("key.file.opened");
+	bool done = ftruncate(fd, 0) == 0 && write(fd, text, sizeof text) == (ssize_t)sizeof text;
 
-	done = close(fd) == 0 && done && sync_directory(path);
 	crypto_wipe(text, sizeof text);
+	FAILPOINT("key.file.written");
+	done = done && fsync(fd) == 0 && rename(made, path) == 0;
+	FAILPOINT("key.file.named");
+	return done && sync_directory(path);
+}
+
+enum err key_file_make(const char *path, uint8_t key[SEAL_KEY_BYTES], struct error *error)
+{
+	char made[PATH_MAX];
+	bool fits = (size_t)snprintf(made, sizeof made, "%s.new", path) < sizeof made;
+	int fd = fits ? open(made, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+	int why = fits ? errno : ENAMETOOLONG;
+
+	if (fd < 0)
+		return error_set(error, ERR_IO, "cannot make the key file %s: %s", path, strerror(why));
+	/* Two services that share a key file make it once: the second finds it locked, or there. */
+	bool is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && access(path, F_OK) < 0 && errno == ENOENT;
+
+	random_bytes(key, SEAL_KEY_BYTES);
+	bool done = is_ours && write_key(fd, made, path, key);
+
+	why = errno;
+	if (is_ours && !done)
+		unlink(made);
+	close(fd);
 	if (done)
 		return ERR_OK;
-	unlink(path);
-	return error_set(error, ERR_IO, "cannot write the key file %s: %s", path, strerror(why));
+	return is_ours ? error_set(error, ERR_IO, "cannot write the key file %s: %s", path, strerror(why))
+		       : error_set(error, ERR_LOCKED, "another process has just made the key file %s; start again", path);
 }
