@@ -9,7 +9,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { TICK_MS = 1000, PROBE_TICKS = 2, PURGE_TICKS = 60, PURGE_ROWS = 500, HOUSEKEEPING_STALE_S = 15 };
+enum {
+	TICK_MS = 1000,
+	PROBE_TICKS = 2,
+	PURGE_TICKS = 60,
+	PURGE_TICK = 1, /* soon after the start: a service that never lives a minute has a history, too */
+	PURGE_ROWS = 500,
+	HOUSEKEEPING_STALE_S = 15
+};
 
 struct housekeeping {
 	uv_timer_t timer;
@@ -94,7 +101,7 @@ static void on_tick(uv_timer_t *timer)
 
 	if (tick % PROBE_TICKS == 0 && !housekeeping->probing)
 		submit(housekeeping, &housekeeping->probe, &housekeeping->probing);
-	if (tick % PURGE_TICKS == PURGE_TICKS - 1 && !housekeeping->purging)
+	if (tick % PURGE_TICKS == PURGE_TICK && !housekeeping->purging)
 		submit(housekeeping, &housekeeping->purge, &housekeeping->purging);
 }
 
