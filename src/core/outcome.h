@@ -25,6 +25,7 @@ enum { OUTCOME_CLASSES_N = 10, OUTCOME_ANSWER_BYTES_MAX = 1024, OUTCOME_DETAIL_B
 struct outcome {
 	enum outcome_class class;
 	uint16_t status;	/* of the answer; 0 without one */
+	bool is_unsent;		/* for lack of our own means nothing was sent: this was no attempt */
 	bool is_final;		/* no further attempt makes sense: 410, or BLOCKED by a literal address */
 	int64_t retry_after_us; /* what the receiver asked for, from now; 0 = nothing. Not yet clamped */
 	struct wall started_at;

@@ -17,12 +17,12 @@
 
 #define WAKE_US_MAX US_PER_SECOND /* however the wall clock steps, it is looked at again within this */
 #define BACKOFF_US_FIRST (100 * US_PER_MS)
-#define BACKOFF_US_MAX (2 * US_PER_SECOND)
+#define BACKOFF_US_MAX US_PER_SECOND
 #define PARK_LOOK_US (25 * US_PER_MS)	  /* how often lanes are judged while memory is short */
 #define PARK_WINDOW_US (100 * US_PER_MS)  /* progress is measured over at least this */
 #define PARK_DRAIN_US US_PER_SECOND	  /* a lane that needs longer than this for what it has in memory is slow */
 #define PARK_REST_US (60 * US_PER_SECOND) /* then an ordinary claim finds a parked run, whatever was forgotten */
-#define COLLIDED_US US_PER_SECOND /* so long a run waits that is claimed anew while an attempt is in our hands */
+#define REST_US US_PER_SECOND /* so long a run waits that found no socket, or an attempt of it still in our hands */
 #define CLAIM_REST_US (30 * US_PER_SECOND) /* however little we know to be due, the store is asked this often */
 #define RUN_BYTES_TYPICAL 1024
 #define PROGRESS_US US_PER_SECOND /* a lane gets more than its share only if an attempt ended within this */
@@ -204,7 +204,7 @@ static void take(struct dispatcher *d, struct run *run, bool of_lane)
 	if (d->is_draining || revoked)
 		put_back(d, slot);
 	else if (collided)
-		put_record(d, slot, RECORD_RELEASE, wall_add_us(d->now.wall, COLLIDED_US));
+		put_record(d, slot, RECORD_RELEASE, wall_add_us(d->now.wall, REST_US));
 }
 
 static void on_claimed(struct dispatcher *d, const struct dispatch_event *event)
@@ -287,6 +287,10 @@ static void on_done(struct dispatcher *d, const struct dispatch_event *event)
 	enum record_kind kind = RECORD_DELIVERED;
 	struct wall eligible_at = { 0 };
 
+	if (event->done.outcome->is_unsent) {
+		put_record(d, slot, RECORD_RELEASE, wall_add_us(d->now.wall, REST_US));
+		return;
+	}
 	run->attempts++;
 	if (event->done.outcome->class != OUTCOME_DELIVERED)
 		kind = decide_failed(d, run, event->done.outcome, &eligible_at);
@@ -352,11 +356,17 @@ static void on_revoked(struct dispatcher *d, const struct dispatch_event *event)
 		revoke(d, event->ids.run_ids[i]);
 }
 
-static void on_drain(struct dispatcher *d)
+static void on_due_hint(struct dispatcher *d, const struct dispatch_event *event)
+{
+	hint(d, event->due_at);
+}
+
+static void on_drain(struct dispatcher *d, const struct dispatch_event *event)
 {
 	struct held *held = &d->held;
 	uint32_t slot;
 
+	(void)event;
 	d->is_draining = true;
 	while ((slot = held_next_due(held)) != HELD_NONE)
 		put_back(d, slot);
@@ -369,34 +379,19 @@ static void on_drain(struct dispatcher *d)
 
 static void handle(struct dispatcher *d, const struct dispatch_event *event)
 {
-	switch (event->kind) {
-	case DISPATCH_TICK:
-		break;
-	case DISPATCH_DUE_HINT:
-		hint(d, event->due_at);
-		break;
-	case DISPATCH_CLAIMED:
-		on_claimed(d, event);
-		break;
-	case DISPATCH_CLAIM_FAILED:
-		on_claim_failed(d, event);
-		break;
-	case DISPATCH_DONE:
-		on_done(d, event);
-		break;
-	case DISPATCH_RECORDED:
-		on_recorded(d, event);
-		break;
-	case DISPATCH_RECORD_FAILED:
-		on_record_failed(d, event);
-		break;
-	case DISPATCH_REVOKED:
-		on_revoked(d, event);
-		break;
-	case DISPATCH_DRAIN:
-		on_drain(d);
-		break;
-	}
+	static void (*const handlers[])(struct dispatcher * d, const struct dispatch_event *event) = {
+		[DISPATCH_DUE_HINT] = on_due_hint,
+		[DISPATCH_CLAIMED] = on_claimed,
+		[DISPATCH_CLAIM_FAILED] = on_claim_failed,
+		[DISPATCH_DONE] = on_done,
+		[DISPATCH_RECORDED] = on_recorded,
+		[DISPATCH_RECORD_FAILED] = on_record_failed,
+		[DISPATCH_REVOKED] = on_revoked,
+		[DISPATCH_DRAIN] = on_drain,
+	};
+
+	if (event->kind != DISPATCH_TICK)
+		handlers[event->kind](d, event);
 }
 
 /* --- what is due, what is parked --- */
@@ -621,10 +616,15 @@ static uint32_t next_lane(const struct dispatcher *d)
 	return above_share;
 }
 
-/* While results cannot be written nothing new goes out: each would be one more to repeat after a crash (P5). */
+/* While results cannot be written nothing new goes out: each would be one more to repeat after a crash (P5). A refused
+ * claim says the same, until the next one is answered; one that cannot be made, for lack of room, holds up nothing. */
 static bool can_start(const struct dispatcher *d)
 {
-	return !d->records.failures && d->held.count[HELD_FLYING] < d->options.in_flight_max &&
+	bool claims_now = may_claim(d) && claim_room(d) && claim_at_us(d) <= d->now.wall.us;
+	bool refused = d->claims.failures && (claims_now || is_any_claim_outstanding(d) ||
+					      !backoff_is_over(&d->claims, d->now.boot));
+
+	return !d->records.failures && !refused && d->held.count[HELD_FLYING] < d->options.in_flight_max &&
 	       d->outcomes_free_n > d->held.count[HELD_FLYING];
 }
 

@@ -204,8 +204,8 @@ static void finish_answered(struct outbound_attempt *attempt, enum response_prog
 }
 
 /* The loop runs its timers before it reads. A process that was stopped, or a machine that slept, would call an answer
- * late that has been waiting here, and ask again for what was done (P5): so when we are late ourselves, what has arrived
- * is read first. */
+ * late that has been waiting here, and ask again for what was done (P5): so when we are late ourselves, what has
+ * arrived is read first. */
 static void on_deadline(uv_timer_t *timer)
 {
 	static const char *const words[] = { "the name lookup took too long", "no connection in time",
@@ -250,8 +250,10 @@ static void connect_next(struct outbound_attempt *attempt)
 	if (!FAILPOINT_ERROR("outbound.connect"))
 		attempt->wire = wire_connect(outbound->pool, &attempt->url, attempt->run->lane,
 					     attempt->addresses[attempt->addresses_used++], attempt);
-	if (!attempt->wire)
+	if (!attempt->wire) {
+		attempt->outcome.is_unsent = true;
 		finish_badly(attempt, OUTCOME_INTERNAL, "no socket is free");
+	}
 }
 
 static void resolve(struct outbound_attempt *attempt);

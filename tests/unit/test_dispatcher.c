@@ -134,7 +134,7 @@ static void a_hint_during_a_claim_is_not_lost(void **state)
 
 static void a_failed_claim_comes_again_later_and_later(void **state)
 {
-	static const int64_t delays_ms[] = { 100, 200, 400, 800, 1600, 2000, 2000 };
+	static const int64_t delays_ms[] = { 100, 200, 400, 800, 1000, 1000 };
 	struct rig *rig = rig_new(&options_default);
 
 	(void)state;
@@ -291,7 +291,7 @@ static void a_recorded_retry_is_claimed_when_its_time_comes(void **state)
 
 static void a_record_that_fails_comes_again_and_nothing_starts_meanwhile(void **state)
 {
-	static const int64_t delays_ms[] = { 100, 200, 400, 800, 1600, 2000, 2000 };
+	static const int64_t delays_ms[] = { 100, 200, 400, 800, 1000, 1000 };
 	struct rig *rig = rig_new(&options_default);
 
 	(void)state;
@@ -315,6 +315,44 @@ static void a_record_that_fails_comes_again_and_nothing_starts_meanwhile(void **
 	rig->records_n = 2;
 	rig_recorded(rig, DISPATCH_RECORDED);
 	assert_int_equal(rig->starts_n, 1);
+	rig_free(rig);
+}
+
+static void while_claims_are_refused_nothing_starts(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+
+	(void)state;
+	rig_claimed_n(rig, 1, 2, 5, T0 + 20 * MS, (struct claimed){ .more = true });
+	assert_int_equal(rig->claims_n, 2);
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_CLAIM_FAILED });
+	rig_pass(rig, 50 * MS);
+	assert_int_equal(rig->starts_n, 0);
+	/* Asked again, not yet answered. */
+	rig_pass(rig, 50 * MS);
+	assert_int_equal(rig->claims_n, 3);
+	rig_pass(rig, 50 * MS);
+	assert_int_equal(rig->starts_n, 0);
+	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
+	assert_int_equal(rig->starts_n, 2);
+	rig_free(rig);
+}
+
+/* The budget is for the endpoint's failures, not for ours. */
+static void what_found_no_socket_was_no_attempt(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+	struct outcome unsent = { .class = OUTCOME_INTERNAL, .is_unsent = true };
+
+	(void)state;
+	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ 0 });
+	rig_done(rig, rig->starts[0].slot, unsent);
+	assert_int_equal(rig->records_n, 1);
+	assert_int_equal(rig->records[0].kind, RECORD_RELEASE);
+	assert_int_equal(rig->records[0].attempts, 0);
+	assert_int_equal(rig->records[0].eligible_at.us, T0 + S);
+	assert_null(rig->records[0].outcome);
+	rig_recorded(rig, DISPATCH_RECORDED);
 	rig_free(rig);
 }
 
@@ -507,6 +545,8 @@ int main(void)
 		cmocka_unit_test(an_answer_is_kept_for_failures_only),
 		cmocka_unit_test(a_recorded_retry_is_claimed_when_its_time_comes),
 		cmocka_unit_test(a_record_that_fails_comes_again_and_nothing_starts_meanwhile),
+		cmocka_unit_test(while_claims_are_refused_nothing_starts),
+		cmocka_unit_test(what_found_no_socket_was_no_attempt),
 		cmocka_unit_test(results_that_wait_for_the_disk_stop_new_starts_in_the_end),
 		cmocka_unit_test(long_lists_come_in_parts),
 		cmocka_unit_test(a_revoked_run_is_given_back_unless_it_flies),
