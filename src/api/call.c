@@ -157,8 +157,11 @@ bool call_found(struct api_call *call, enum err code)
 		return true;
 	if (code == ERR_NOT_FOUND)
 		call_not_found(call);
-	else
+	else {
+		log_event(LOG_ERROR, "store_read_failed",
+			  log_text("error", store_last_error(call->api->options.reader)));
 		call_unavailable(call, "read", code);
+	}
 	return false;
 }
 
@@ -253,6 +256,7 @@ void call_write(struct api_call *call, enum err (*run)(struct store *store, stru
 	FAILPOINT("api.write");
 	call->written = written;
 	call->job = (struct store_job){ .class = STORE_JOB_API,
+					.can_wait = true,
 					.run = run,
 					.done = on_written,
 					.answer_to = &api->answers,

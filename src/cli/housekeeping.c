@@ -99,7 +99,7 @@ static void on_tick(uv_timer_t *timer)
 	struct housekeeping *housekeeping = timer->data;
 	unsigned tick = housekeeping->ticks++;
 
-	if (tick % PROBE_TICKS == 0 && !housekeeping->probing)
+	if ((housekeeping->is_ill || tick % PROBE_TICKS == 0) && !housekeeping->probing)
 		submit(housekeeping, &housekeeping->probe, &housekeeping->probing);
 	if (tick % PURGE_TICKS == PURGE_TICK && !housekeeping->purging)
 		submit(housekeeping, &housekeeping->purge, &housekeeping->purging);

@@ -39,6 +39,7 @@ enum {
 	IN_FLIGHT_MAX = 1024,
 	LANE_IN_FLIGHT_MAX = 128,
 	LOOK_AHEAD_MS = 500,
+	RESERVE_BYTES = 8 << 20, /* the results of IN_FLIGHT_MAX attempts take two, and the log as much again */
 };
 
 struct service {
@@ -66,6 +67,27 @@ static void log_fatal(const char *event, const struct error *error)
 
 /* --- readiness --- */
 
+/* What the store met, as its metrics tell. */
+static bool is_disk_well(struct error *error)
+{
+	if (metric_get(METRIC_STORE_RESERVE_SPENT)) {
+		error_set(error, ERR_UNAVAILABLE,
+			  "the database's disk is full: free space, or raise the quota or the file size limit");
+		return false;
+	}
+	int64_t damage = metric_get(METRIC_STORE_DAMAGE);
+
+	if (damage) {
+		error_set(
+			error, ERR_CORRUPT,
+			"the database is damaged: %lld reads or writes met it, and the log says where; stop the service, "
+			"keep a copy of the files, and restore a backup",
+			(long long)damage);
+		return false;
+	}
+	return true;
+}
+
 static bool is_ready(void *ctx, struct error *error)
 {
 	struct service *service = ctx;
@@ -74,6 +96,8 @@ static bool is_ready(void *ctx, struct error *error)
 		error_set(error, ERR_UNAVAILABLE, "the service is stopping");
 		return false;
 	}
+	if (!is_disk_well(error))
+		return false;
 	struct delivery_health health = delivery_health(service->delivery);
 
 	if (boot_since_us(clock_read().boot, health.turned_at) > READY_LOOP_STALE_S * US_PER_SECOND) {
@@ -135,6 +159,8 @@ static enum err recover(struct store *store, struct store_job *job)
 static enum err open_stores(struct service *service, struct error *error)
 {
 	int64_t recovered = 0;
+
+	service->settings.store.reserve_bytes = RESERVE_BYTES;
 	enum err err = store_open_writer(&service->settings.store, &service->writer, error);
 
 	if (err == ERR_OK)

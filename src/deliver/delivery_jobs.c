@@ -151,9 +151,11 @@ void delivery_jobs_claim(struct delivery_jobs *jobs, const struct store_claim *c
 
 	job->jobs = jobs;
 	job->claim = *claim;
-	job->job = (struct store_job){
-		.run = run_claim, .done = claim_done, .rows = claim->room * CLAIM_ROWS_PER_RUN, .ctx = job
-	};
+	job->job = (struct store_job){ .can_wait = true,
+				       .run = run_claim,
+				       .done = claim_done,
+				       .rows = claim->room * CLAIM_ROWS_PER_RUN,
+				       .ctx = job };
 	submit(jobs, &job->job);
 }
 

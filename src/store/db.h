@@ -53,6 +53,7 @@ struct db_ops {
 	enum err (*scalar)(struct db *db, const char *text, int64_t *number);
 	enum err (*use_log)(struct db *db);
 	unsigned (*log_pages)(const struct db *db);
+	bool (*take_full)(struct db *db);
 	enum err (*checkpoint)(struct db *db, bool whole);
 	enum err (*integrity)(struct db *db, bool quick, char *text, size_t text_room, bool *is_ok);
 };
@@ -210,6 +211,12 @@ static inline enum err db_use_log(struct db *db)
 static inline unsigned db_log_pages(const struct db *db)
 {
 	return db->ops->log_pages(db);
+}
+
+/* Whether a write has found no space (disk, quota, file size limit) since this was last asked. */
+static inline bool db_take_full(struct db *db)
+{
+	return db->ops->take_full(db);
 }
 
 /* Copies the log back into the database. `whole`: waits a moment for readers, so that the log starts anew. */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/metrics.h"
+
 /* Small blocks of a connection come from a pool of its own instead of malloc(3): a tenth of the time of a claim. */
 enum { LOOKASIDE_BYTES = 1200, LOOKASIDE_N = 200 };
 
@@ -23,6 +25,7 @@ struct sqlite_db {
 	sqlite3 *handle;
 	sqlite3_stmt *statements[SQL_N]; /* prepared when first used */
 	unsigned log_pages;
+	bool was_full;
 	char error[256];
 };
 
@@ -37,18 +40,24 @@ static struct sqlite_db *self(struct db *db)
 	return (struct sqlite_db *)db;
 }
 
-/* A full disk shows as SQLITE_FULL or, through a quota or a size limit, as a failed write. After a failed sync nobody
- * knows what the disk has, and a second one may succeed without having written it: that never passes for a full disk. */
-static enum err classify_io(int code, int system_errno)
+/* After a failed sync nobody knows what the disk has, and a second one may succeed without having written it. A failed
+ * write is undone with its transaction, and a later one may pass. What cannot be read is damage. */
+static enum err classify_io(int code)
 {
-	if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC)
+	switch (code) {
+	case SQLITE_IOERR_FSYNC:
+	case SQLITE_IOERR_DIR_FSYNC:
 		return ERR_IO;
-	return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG || system_errno == EROFS
-		       ? ERR_UNAVAILABLE
-		       : ERR_IO;
+	case SQLITE_IOERR_READ:
+	case SQLITE_IOERR_SHORT_READ:
+	case SQLITE_IOERR_CORRUPTFS:
+		return ERR_CORRUPT;
+	default:
+		return ERR_UNAVAILABLE;
+	}
 }
 
-static enum err classify(int code, int system_errno)
+static enum err classify(int code)
 {
 	switch (code & 0xff) {
 	case SQLITE_OK:
@@ -71,12 +80,20 @@ static enum err classify(int code, int system_errno)
 	case SQLITE_PERM:
 		return ERR_UNAVAILABLE;
 	case SQLITE_IOERR:
-		return classify_io(code, system_errno);
+		return classify_io(code);
 	case SQLITE_TOOBIG:
 		return ERR_INVALID;
 	default:
 		return ERR_CORRUPT;
 	}
+}
+
+/* No space shows as SQLITE_FULL or, through a quota or a size limit, as a failed write. */
+static bool is_full(int code, int system_errno)
+{
+	return (code & 0xff) == SQLITE_FULL ||
+	       ((code & 0xff) == SQLITE_IOERR &&
+		(system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG));
 }
 
 /* Keeps the words: a rollback that follows overwrites the library's own. */
@@ -85,14 +102,21 @@ static enum err fail(struct sqlite_db *s, int code)
 	/* A commit that fails does not leave errno's value with the handle; errno itself was zeroed before the call. */
 	int thread_errno = errno, handle_errno = s->handle ? sqlite3_system_errno(s->handle) : 0;
 	int number = handle_errno ? handle_errno : thread_errno;
-	enum err err = classify(code, number);
+	enum err err = classify(code);
 
 	assert((code & 0xff) != SQLITE_MISUSE && (code & 0xff) != SQLITE_RANGE);
-	bool tell_errno = (code & 0xff) == SQLITE_IOERR && number;
+	bool tell_errno = (code & 0xff) == SQLITE_IOERR && number, full = is_full(code, number);
 
 	if (err != ERR_OK)
-		snprintf(s->error, sizeof s->error, "%s (SQLite code %d%s%s)", sqlite3_errmsg(s->handle), code,
-			 tell_errno ? ", " : "", tell_errno ? strerror(number) : "");
+		snprintf(s->error, sizeof s->error, "%s (SQLite code %d%s%s)%s", sqlite3_errmsg(s->handle), code,
+			 tell_errno ? ", " : "", tell_errno ? strerror(number) : "",
+			 full ? "; free space on its disk, or raise the quota or the file size limit" : "");
+	s->was_full |= full;
+	if (err == ERR_CORRUPT && (code & 0xff) != SQLITE_CONSTRAINT)
+		metric_add(METRIC_STORE_DAMAGE, 1);
+	/* Closing would copy the log back, and sync it a second time. */
+	if (err == ERR_IO)
+		sqlite3_db_config(s->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	return err;
 }
 
@@ -218,6 +242,14 @@ static unsigned sqlite_log_pages(const struct db *db)
 	return ((const struct sqlite_db *)db)->log_pages;
 }
 
+static bool sqlite_take_full(struct db *db)
+{
+	bool was_full = self(db)->was_full;
+
+	self(db)->was_full = false;
+	return was_full;
+}
+
 static enum err sqlite_script(struct db *db, const char *text)
 {
 	struct sqlite_db *s = self(db);
@@ -338,6 +370,7 @@ static const struct db_ops sqlite_ops = {
 	.scalar = sqlite_scalar,
 	.use_log = sqlite_use_log,
 	.log_pages = sqlite_log_pages,
+	.take_full = sqlite_take_full,
 	.checkpoint = sqlite_checkpoint,
 	.integrity = sqlite_integrity,
 };

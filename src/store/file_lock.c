@@ -57,9 +57,10 @@ enum err file_lock_take(const char *path, int *fd, struct error *error)
 	int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (opened < 0)
-		return error_set(error, errno == EMFILE || errno == ENFILE ? ERR_UNAVAILABLE : ERR_IO,
-				 "cannot open %s for writing: %s; see to the file, its directory and its permissions",
-				 path, strerror(errno));
+		return error_set(
+			error, errno == EMFILE || errno == ENFILE ? ERR_UNAVAILABLE : ERR_IO,
+			"cannot open %s for writing: %s; see to the file, its permissions and the space on its disk",
+			path, strerror(errno));
 	if (flock(opened, LOCK_EX | LOCK_NB) == 0) {
 		*fd = opened;
 		return ERR_OK;

@@ -8,6 +8,7 @@
 #include "core/timing.h"
 #include "store/db.h"
 #include "store/file_place.h"
+#include "store/reserve.h"
 #include "store/store.h"
 #include "store/zonefile.h"
 
@@ -35,6 +36,8 @@ struct store {
 	bool is_writer;
 	int lock_fd;		     /* -1: none */
 	struct file_place places[2]; /* of a writer: the database and its log */
+	struct reserve reserve;	     /* of a writer */
+	struct boot room_looked_at;  /* while the reserve is spent */
 	struct arena arena;	     /* of the settings below */
 	struct str hook_token, metrics_url, metrics_authorization;
 	int64_t interval_us_min;
@@ -83,6 +86,11 @@ void store_tell_due(struct store *store, struct wall at);
 void store_tell_revoked(struct store *store, int64_t run_id);
 /* "what failed: why; what to do" into *error. */
 enum err store_explain(struct store *store, enum err err, const char *what, struct error *error);
+
+/* --- store_room.c ---------------------------------------------------------------------------------------- */
+
+/* For a writer whose places are noted. */
+void store_room_open(struct store *store, const char *path, int64_t reserve_bytes);
 
 /* --- store_secrets.c ------------------------------------------------------------------------------------- */
 

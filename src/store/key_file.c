@@ -86,7 +86,8 @@ enum err key_file_make(const char *path, uint8_t key[SEAL_KEY_BYTES], struct err
 	int why = fits ? errno : ENAMETOOLONG;
 
 	if (fd < 0)
-		return error_set(error, ERR_IO, "cannot make the key file %s: %s", path, strerror(why));
+		return error_set(error, ERR_IO, "cannot make the key file %s: %s; see to its directory", path,
+				 strerror(why));
 	/* Two services that share a key file make it once: the second finds it locked, or there. */
 	bool is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0 && access(path, F_OK) < 0 && errno == ENOENT;
 
@@ -99,6 +100,8 @@ enum err key_file_make(const char *path, uint8_t key[SEAL_KEY_BYTES], struct err
 	close(fd);
 	if (done)
 		return ERR_OK;
-	return is_ours ? error_set(error, ERR_IO, "cannot write the key file %s: %s", path, strerror(why))
-		       : error_set(error, ERR_LOCKED, "another process has just made the key file %s; start again", path);
+	return is_ours ? error_set(error, ERR_IO, "cannot write the key file %s: %s; see to the space on its disk",
+				   path, strerror(why))
+		       : error_set(error, ERR_LOCKED, "another process has just made the key file %s; start again",
+				   path);
 }

@@ -25,11 +25,7 @@
 #include "store/key_file.h"
 #include "store/migrate.h"
 
-enum {
-	CHECKPOINT_PAGES = 4000,      /* copy back when the log is longer than this */
-	CHECKPOINT_PAGES_MAX = 15000, /* 60 MB: from here wait for readers */
-	OPEN_CHECK_PAGES_MAX = 4096,  /* larger databases are checked by `seed-scheduler check` alone */
-};
+enum { OPEN_CHECK_PAGES_MAX = 4096 /* larger databases are checked by `seed-scheduler check` alone */ };
 
 static const char key_check_field[] = "key_check";
 
@@ -94,11 +90,21 @@ static struct store *store_new(const struct store_settings *settings, bool is_wr
 	return store;
 }
 
+/* What an earlier process failed to sync may be in the kernel's memory alone, and every later sync would call it
+ * written. So nothing is built on the log that is found: its pages are written anew, into the database. A reader may
+ * hold up the cutting of the log, never the copying. */
 static enum err start_log(struct store *store, const char *path, struct error *error)
 {
 	enum err err = db_use_log(store->db);
 
-	return err == ERR_OK ? err : error_set(error, err, "cannot write %s: %s", path, db_last_error(store->db));
+	if (err == ERR_OK) {
+		err = db_checkpoint(store->db, true);
+		if (err == ERR_UNAVAILABLE && !db_take_full(store->db))
+			err = ERR_OK;
+	}
+	if (err == ERR_OK)
+		return err;
+	return error_set(error, err, "cannot write %s: %s", path, db_last_error(store->db));
 }
 
 /* A small database is checked whole, a large one only where it is read: an operator waits for a start. */
@@ -146,13 +152,20 @@ static void key_path(const struct store_settings *settings, const char *path, ch
 }
 
 /* A new database gets its id and a proof of the key. */
-static enum err begin_life(struct store *store, const char *key_file, struct error *error)
+static enum err begin_life(struct store *store, const char *path, const char *key_file, struct error *error)
 {
 	struct arena arena = { 0 };
 	enum err err = key_file_load(key_file, store->key, error);
 
 	if (err == ERR_NOT_FOUND)
 		err = key_file_make(key_file, store->key, error);
+	else if (err == ERR_OK)
+		/* A first start that was killed half way leaves this, and so does a key that was put there beforehand.
+		 */
+		log_event(LOG_WARN, "new_database_with_old_key", log_text("path", path), log_text("key_file", key_file),
+			  log_text("remedy",
+				   "if there was a database before, stop the service, then correct --database "
+				   "or restore the backup: the new one is empty"));
 	if (err != ERR_OK)
 		return err;
 	FAILPOINT("store.open.keyed");
@@ -212,7 +225,7 @@ static enum err load_identity(struct store *store, const struct store_settings *
 
 	key_path(settings, path, key_file);
 	if (err == ERR_NOT_FOUND && store->is_writer)
-		err = begin_life(store, key_file, error);
+		err = begin_life(store, path, key_file, error);
 	else if (err == ERR_OK && id.n == sizeof store->installation)
 		err = resume_life(store, path, key_file, id, error);
 	else
@@ -276,6 +289,8 @@ static enum err open_at(struct store *store, const struct store_settings *settin
 			err = store_explain(store, err, path, error);
 		note_places(store, path);
 	}
+	if (err == ERR_OK && store->is_writer)
+		store_room_open(store, path, settings->reserve_bytes);
 	return err;
 }
 
@@ -450,22 +465,6 @@ void store_rollback_to_savepoint(struct store *store)
 	/* Half a job must not be committed with the others. */
 	if (err != ERR_OK)
 		store_rollback(store);
-}
-
-enum err store_checkpoint(struct store *store)
-{
-	unsigned pages = db_log_pages(store->db);
-
-	if (pages < CHECKPOINT_PAGES)
-		return ERR_OK;
-	FAILPOINT("store.checkpoint.due");
-	enum err err = db_checkpoint(store->db, pages > CHECKPOINT_PAGES_MAX);
-
-	FAILPOINT("store.checkpoint.done");
-	if (err != ERR_OK && pages > CHECKPOINT_PAGES_MAX)
-		log_event(LOG_WARN, "checkpoint_held_up", log_int("log_pages", pages),
-			  log_text("error", db_last_error(store->db)));
-	return err;
 }
 
 static enum err probe(struct store *store, struct wall now)

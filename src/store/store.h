@@ -30,6 +30,7 @@ struct store_settings {
 	struct str metrics_authorization; /* "Basic …"; absent: none */
 	int64_t interval_us_min; /* smallest interval taken; 0: one second. A schedule with a smaller one runs at this
 				  */
+	int64_t reserve_bytes;	 /* of room kept on the disk for results, in PATH + ".reserve"; 0: none */
 	uint32_t attempts_max;	 /* budget of a new or requeued run; 0: that of retry_policy_default */
 };
 
@@ -52,9 +53,14 @@ void store_rollback(struct store *store);
 enum err store_savepoint(struct store *store, struct error *error) MUST_CHECK;
 enum err store_release(struct store *store, struct error *error) MUST_CHECK;
 void store_rollback_to_savepoint(struct store *store);
-/* Copies WAL pages back when the log is long; between transactions, bounded work. ERR_UNAVAILABLE: the next call tries
- * again; ERR_IO: the disk failed, which is not to be tried again. */
+/* Copies WAL pages back when the log is long; between transactions, bounded work. After a write that found no space it
+ * gives up the reserve first. ERR_UNAVAILABLE: the next call tries again; ERR_IO: the disk failed, which is not to be
+ * tried again. */
 enum err store_checkpoint(struct store *store);
+/* The disk is full and the reserve given up: what can wait is to wait. Between transactions store_room_renew looks, a
+ * few times a second at most, whether the reserve can be made anew. */
+bool store_room_is_short(const struct store *store);
+void store_room_renew(struct store *store);
 /* A small write and commit: is the disk there? For /readyz. */
 enum err store_probe(struct store *store, struct wall now, struct error *error) MUST_CHECK;
 const char *store_library_version(void); /* "3.40.1" */

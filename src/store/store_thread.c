@@ -98,6 +98,10 @@ static void end_if_disk_failed(enum err err, const char *text)
 /* ERR_OK: the group goes on, whatever became of the job. */
 static enum err run_job(struct store *store, struct store_job *job, struct error *error)
 {
+	if (job->can_wait && store_room_is_short(store)) {
+		job->result = ERR_UNAVAILABLE;
+		return ERR_OK;
+	}
 	enum err err = store_savepoint(store, error);
 
 	if (err != ERR_OK)
@@ -177,6 +181,8 @@ static void run_group(struct store_thread *thread)
 {
 	struct error error = { .text = "" };
 	struct job_list group = { 0 };
+
+	store_room_renew(thread->store);
 	enum err err = store_begin(thread->store, &error);
 
 	FAILPOINT("store.group.begun");

@@ -27,6 +27,7 @@ struct store_job {
 	/* Called through `answer_to`'s owner: it takes mails from its box and calls done(job). */
 	void (*done)(struct store_job *job);
 	struct mailbox *answer_to;
+	bool can_wait;	 /* answered ERR_UNAVAILABLE while the disk is full: the room left is for results */
 	uint32_t rows;	 /* row operations it will do, roughly; for the group's bound */
 	enum err result; /* set before it is answered */
 	void *ctx;

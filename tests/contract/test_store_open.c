@@ -330,21 +330,15 @@ static void rollbacks_undo(void **state)
 
 /* A full disk: what was answered stays, what was refused is not there, and work goes on when there is room again (P1,
  * P14). */
-static void a_full_disk_refuses_and_recovers(void **state)
+/* How many schedules went in; ERR_UNAVAILABLE with a remedy ended it. */
+static int write_until_refused(struct fixture *f)
 {
-	struct fixture *f = *state;
 	struct schedule_definition definition = definition_cron("0 * * * *");
-	struct rlimit before, tight;
 	struct schedule schedule;
-	struct error error = { .text = "" };
+	struct error error;
 	enum err err = ERR_OK;
 	int stored = 0;
 
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-	tight = before;
-	tight.rlim_cur = 600 * 1024;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
 	while (err == ERR_OK && stored < 2000) {
 		begin(f);
 		err = store_schedule_insert(f->store, &definition, 0, f->now, &f->arena, &schedule);
@@ -354,15 +348,70 @@ static void a_full_disk_refuses_and_recovers(void **state)
 			store_rollback(f->store);
 		stored += err == ERR_OK;
 	}
-	setrlimit(RLIMIT_FSIZE, &before);
-	if (err != ERR_UNAVAILABLE)
+	if (err != ERR_UNAVAILABLE || !strstr(store_last_error(f->store), "free space"))
 		fail_msg("%s: %s", err_name(err), store_last_error(f->store));
+	return stored;
+}
+
+/* Returns the limit that was in force. A process that ignores SIGXFSZ sees an error, as on a full disk. */
+static struct rlimit limit_file_size(rlim_t bytes)
+{
+	struct rlimit before, tight;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	tight = before;
+	tight.rlim_cur = bytes;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+	return before;
+}
+
+static void a_full_disk_refuses_and_recovers(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	struct rlimit before = limit_file_size(600 * 1024);
+	int stored = write_until_refused(f);
+
+	setrlimit(RLIMIT_FSIZE, &before);
 	assert_true(stored > 10);
 	assert_int_equal(count(f, STORE_SCHEDULES), stored);
 	insert(f, &definition);
 	assert_int_equal(count(f, STORE_SCHEDULES), stored + 1);
 	fixture_reopen(f);
 	assert_int_equal(count(f, STORE_SCHEDULES), stored + 1);
+	assert_whole(f);
+}
+
+static void the_reserve_is_given_up_and_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	char path[128];
+
+	snprintf(path, sizeof path, "%s.reserve", f->path);
+	assert_int_not_equal(access(path, F_OK), 0);
+	f->settings.reserve_bytes = 1 << 20;
+	fixture_reopen(f);
+	assert_int_equal(access(path, F_OK), 0);
+
+	struct rlimit before = limit_file_size(600 * 1024);
+
+	write_until_refused(f);
+	assert_false(store_room_is_short(f->store));
+	assert_int_equal(store_checkpoint(f->store), ERR_OK);
+	assert_true(store_room_is_short(f->store));
+	assert_int_not_equal(access(path, F_OK), 0);
+	/* The log starts anew, so results still go in; and the reserve does not. */
+	insert(f, &definition);
+	for (int i = 0; i < 30; i++, usleep(10000))
+		store_room_renew(f->store);
+	assert_true(store_room_is_short(f->store));
+	setrlimit(RLIMIT_FSIZE, &before);
+	for (int i = 0; i < 500 && store_room_is_short(f->store); i++, usleep(10000))
+		store_room_renew(f->store);
+	assert_false(store_room_is_short(f->store));
+	assert_int_equal(access(path, F_OK), 0);
 	assert_whole(f);
 }
 
@@ -436,6 +485,7 @@ int main(void)
 		T(a_place_that_cannot_be_written_is_named),
 		T(rollbacks_undo),
 		T(a_full_disk_refuses_and_recovers),
+		T(the_reserve_is_given_up_and_made_anew),
 		T(the_log_is_copied_back),
 		T(a_file_that_was_moved_away_takes_nothing),
 	};
