@@ -134,6 +134,9 @@ static void add_field(struct buf *line, const struct log_field *field)
 	case LOG_KIND_STR:
 		add_text(line, field->text);
 		return;
+	case LOG_KIND_ASKED:
+		add_text(line, field->ask(field->about));
+		return;
 	case LOG_KIND_INT:
 		buf_add_i64(line, field->number);
 		return;

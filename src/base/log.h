@@ -18,13 +18,15 @@ enum { LOG_REPEATS_MAX = 50 };
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-enum log_kind { LOG_KIND_STR, LOG_KIND_INT, LOG_KIND_WALL, LOG_KIND_UUID };
+enum log_kind { LOG_KIND_STR, LOG_KIND_INT, LOG_KIND_WALL, LOG_KIND_UUID, LOG_KIND_ASKED };
 
 struct log_field {
 	const char *key;
 	enum log_kind kind;
 	struct str text;      /* LOG_KIND_STR: any bytes, escaped on output. LOG_KIND_UUID: 16 raw bytes */
 	int64_t number;       /* LOG_KIND_INT, and microseconds for LOG_KIND_WALL */
+	struct str (*ask)(const void *about); /* LOG_KIND_ASKED: gives the text */
+	const void *about;
 };
 
 /* An absent text is shown as null. */
@@ -52,6 +54,12 @@ static inline struct log_field log_wall(const char *key, struct wall at)
 static inline struct log_field log_uuid(const char *key, const uint8_t uuid[16])
 {
 	return (struct log_field){ .key = key, .kind = LOG_KIND_UUID, .text = { (const char *)uuid, 16 } };
+}
+
+/* A text that costs something to find: `ask` is called only for a line that is written, from within log_write. */
+static inline struct log_field log_asked(const char *key, struct str (*ask)(const void *about), const void *about)
+{
+	return (struct log_field){ .key = key, .kind = LOG_KIND_ASKED, .ask = ask, .about = about };
 }
 
 /* Lines below `level` are dropped. Call once, before threads start; the default is LOG_INFO. */

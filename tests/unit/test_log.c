@@ -206,6 +206,30 @@ static size_t count_lines(struct arena *arena, struct str output)
 
 /* A second may end between two lines, so that up to twice as many are written; then there are enough of them for a
  * third. */
+static struct str count_asking(const void *about)
+{
+	++*(int *)(uintptr_t)about;
+	return STR("asked");
+}
+
+/* What is costly to find is found only for lines that are written. */
+static void expect_asked_only_for_lines(void **state)
+{
+	(void)state;
+	struct arena arena = { 0 };
+	int asked = 0;
+
+	capture();
+	for (int i = 0; i < 1000; i++)
+		log_event(LOG_INFO, "asks", log_asked("text", count_asking, &asked));
+	log_event(LOG_DEBUG, "asks not", log_asked("text", count_asking, &asked));
+	struct str output = end_capture(&arena);
+
+	assert_int_equal(asked, count_lines(&arena, output));
+	assert_in_range(asked, 1, 2 * LOG_REPEATS_MAX);
+	arena_release(&arena);
+}
+
 static void expect_repeats_dropped(void **state)
 {
 	(void)state;
@@ -332,6 +356,7 @@ int main(void)
 		cmocka_unit_test(expect_levels),
 		cmocka_unit_test(expect_json_whatever_the_bytes),
 		cmocka_unit_test(expect_long_texts_cut),
+		cmocka_unit_test(expect_asked_only_for_lines),
 		cmocka_unit_test(expect_repeats_dropped),
 		cmocka_unit_test(expect_dropped_count_told),
 		cmocka_unit_test(expect_many_names),
