@@ -193,10 +193,8 @@ static void on_records(void *ctx, const struct record_answer *answer)
 
 	FAILPOINT("delivery.recorded");
 	for (uint32_t i = 0; answer->ok && i < answer->n; i++) {
-		const struct run_record *record = &answer->records[i];
-
 		if (!answer->stored[i].was_fenced)
-			report_recorded(record->run, record->kind, record->attempts, record->outcome);
+			report_recorded(&answer->records[i]);
 	}
 	if (!answer->ok)
 		log_event(LOG_WARN, "record_failed", log_int("records", answer->n));

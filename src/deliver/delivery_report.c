@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Of an endpoint only the host is ever told: the URL is itself a credential. Delivered runs are counted, and logged
- * only for debugging. */
+/* Of an endpoint only the host is ever told: the URL is itself a credential. Delivered runs are counted; the log's
+ * limit decides how many of them it tells. */
 #include "deliver/delivery_report.h"
 
 #include "base/log.h"
@@ -61,16 +61,19 @@ void report_attempt(const struct run *run, uint32_t attempt, const struct outcom
 		log_outcome(LOG_INFO, "attempt_failed", run, attempt, outcome);
 }
 
-void report_recorded(const struct run *run, enum record_kind kind, uint32_t attempts, const struct outcome *outcome)
+void report_recorded(const struct run_record *record)
 {
-	if (kind != RECORD_DELIVERED && kind != RECORD_FAILED)
-		return;
-	if (run->kind == RUN_SCHEDULE)
-		metric_add(kind == RECORD_DELIVERED ? METRIC_FIRES_DELIVERED : METRIC_FIRES_FAILED, 1);
-	if (kind == RECORD_DELIVERED)
-		log_outcome(LOG_INFO, "run_delivered", run, attempts, outcome);
-	else
-		log_outcome(LOG_WARN, "run_failed", run, attempts, outcome);
+	bool is_over = record->kind == RECORD_DELIVERED || record->kind == RECORD_FAILED;
+
+	if (is_over && record->run->kind == RUN_SCHEDULE)
+		metric_add(record->kind == RECORD_DELIVERED ? METRIC_FIRES_DELIVERED : METRIC_FIRES_FAILED, 1);
+	if (record->kind == RECORD_RETRY)
+		log_event(LOG_DEBUG, "retry_planned", log_uuid("run_id", record->run->uuid),
+			  log_int("attempts", record->attempts), log_wall("next_at", record->eligible_at));
+	else if (is_over)
+		log_outcome(record->kind == RECORD_DELIVERED ? LOG_INFO : LOG_WARN,
+			    record->kind == RECORD_DELIVERED ? "run_delivered" : "run_failed", record->run,
+			    record->attempts, record->outcome);
 }
 
 void report_clock(enum clock_change change, int64_t by_us, struct wall now)
