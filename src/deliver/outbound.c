@@ -439,8 +439,13 @@ static void on_resolved(void *ctx, const struct resolver_answer *answer)
 		finish_badly(attempt, OUTCOME_DNS, answer->problem);
 		return;
 	}
-	/* One bad address among them condemns the name: which one is used must not be the name server's choice. */
-	bool all_allowed = !answer->truncated;
+	/* One bad address among them condemns the name: which one is used must not be the name server's choice. So those
+	 * that were not looked at condemn it as well. */
+	if (answer->truncated) {
+		finish_badly(attempt, OUTCOME_BLOCKED, "the host has more addresses than the service looks at");
+		return;
+	}
+	bool all_allowed = true;
 
 	for (unsigned i = 0; i < answer->n; i++)
 		all_allowed = all_allowed && is_allowed(attempt, answer->addresses[i]);

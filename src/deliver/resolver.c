@@ -125,7 +125,7 @@ static const char *problem_of(int status)
 	case ARES_ETIMEOUT:
 		return "the name servers do not answer";
 	case ARES_ECONNREFUSED:
-		return "the name servers cannot be reached";
+		return "no name server could answer"; /* c-ares also says so when all it got was SERVFAIL or REFUSED */
 	case ARES_ESERVFAIL:
 		return "the name server failed";
 	default:

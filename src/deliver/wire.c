@@ -201,7 +201,8 @@ static void on_connected(struct wire *wire)
 
 	getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &code, &n);
 	if (code) {
-		fail_and_tell(wire, OUTCOME_CONNECT, connect_words(code));
+		/* A connection that was refused never was one; a reset came after it had been accepted. */
+		fail_and_tell(wire, code == ECONNRESET ? OUTCOME_RESET : OUTCOME_CONNECT, connect_words(code));
 		return;
 	}
 	if (!peer_is(wire)) {
@@ -434,7 +435,8 @@ static enum wire_io tls_io(struct wire *wire, enum tls_result result)
 	case TLS_CLOSED:
 		return WIRE_IO_CLOSED;
 	case TLS_FAILED:
-		fail(wire, OUTCOME_RESET, tls_reason(wire->tls));
+		/* In TLS 1.3 a server says only after our handshake that it wanted a client's certificate. */
+		fail(wire, tls_was_lost(wire->tls) ? OUTCOME_RESET : OUTCOME_TLS, tls_reason(wire->tls));
 		return WIRE_IO_FAILED;
 	}
 	return WIRE_IO_FAILED;

@@ -33,7 +33,7 @@ struct tls {
 	int64_t lane;
 	char host[TLS_HOST_BYTES_MAX + 1];
 	const char *reason;
-	bool has_failed;
+	bool has_failed, was_lost;
 };
 
 struct words {
@@ -77,6 +77,7 @@ static const struct words ssl_words[] = {
 	{ SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL, "the endpoint does not speak HTTP/1.1" },
 	{ SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the endpoint asks for a client certificate" },
 	{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the endpoint asks for a client certificate" },
+	{ SSL_R_EXCESSIVE_MESSAGE_SIZE, "certificate chain is too long" },
 	{ SSL_R_DH_KEY_TOO_SMALL, "the endpoint's key is too short" },
 };
 
@@ -253,6 +254,7 @@ static enum tls_result result_of(struct tls *tls, int returned, int problem)
 	case SSL_ERROR_SYSCALL:
 		if (code == 0 && problem == 0)
 			return TLS_CLOSED;
+		tls->was_lost = true;
 		return fail(tls, problem == ECONNRESET || problem == EPIPE ? "connection reset" : "connection failed");
 	default:
 		break;
@@ -314,6 +316,11 @@ enum tls_result tls_shutdown(struct tls *tls)
 	int returned = SSL_shutdown(tls->ssl);
 
 	return returned >= 0 ? TLS_OK : result_of(tls, returned, errno);
+}
+
+bool tls_was_lost(const struct tls *tls)
+{
+	return tls->was_lost;
 }
 
 const char *tls_reason(const struct tls *tls)

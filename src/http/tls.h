@@ -51,6 +51,8 @@ enum tls_result tls_write(struct tls *tls, struct str bytes, size_t *n);
 /* Says goodbye (close_notify) and does not wait for the peer's: TLS_OK when it was sent. Best effort, then close the
  * socket. */
 enum tls_result tls_shutdown(struct tls *tls);
+/* After TLS_FAILED: it was the connection beneath that ended, not TLS that objected. */
+bool tls_was_lost(const struct tls *tls);
 /* Static words for outcome.detail: "certificate has expired", "certificate is for another host". Never NULL. */
 const char *tls_reason(const struct tls *tls);
 /* The handshake took up an earlier session (for metrics and tests). */
