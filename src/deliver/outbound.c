@@ -317,8 +317,9 @@ static void on_progress(struct outbound_attempt *attempt, enum response_progress
 	}
 }
 
-/* Reads what is there. TLS may hold bytes that the socket does not show any more, so it reads until it would wait. */
-static void read_on(struct outbound_attempt *attempt)
+/* Reads what is there. TLS may hold bytes that the socket does not show any more, so it reads until it would wait.
+ * WIRE_IO_OK: the answer is over, and with it the attempt. */
+static enum wire_io read_available(struct outbound_attempt *attempt)
 {
 	struct outbound *outbound = attempt->outbound;
 
@@ -328,27 +329,39 @@ static void read_on(struct outbound_attempt *attempt)
 		FAILPOINT("outbound.receive");
 		enum wire_io io = wire_receive(attempt->wire, outbound->read, sizeof outbound->read, &n);
 
-		if (io == WIRE_IO_AGAIN)
-			return;
-		if (io == WIRE_IO_FAILED) {
-			on_lost(attempt);
-			return;
-		}
-		if (io == WIRE_IO_CLOSED) {
-			on_progress(attempt, response_finish(&attempt->response));
-			return;
-		}
+		if (io != WIRE_IO_OK)
+			return io;
 		enum response_progress progress = response_feed(&attempt->response, (struct str){ outbound->read, n });
 
 		if (progress != RESPONSE_NEED_MORE) {
 			on_progress(attempt, progress);
-			return;
+			return WIRE_IO_OK;
 		}
 		if (n < sizeof outbound->read && !attempt->url.is_https)
-			return; /* the socket is empty; the poll handle tells when it is not */
+			return WIRE_IO_AGAIN; /* the socket is empty; the poll handle tells when it is not */
 	}
 }
 
+/* True: the attempt goes on, and its answer is not whole. */
+static bool read_on(struct outbound_attempt *attempt)
+{
+	switch (read_available(attempt)) {
+	case WIRE_IO_AGAIN:
+		return true;
+	case WIRE_IO_OK:
+		return false;
+	case WIRE_IO_FAILED:
+		on_lost(attempt);
+		return false;
+	case WIRE_IO_CLOSED:
+		on_progress(attempt, response_finish(&attempt->response));
+		return false;
+	}
+	return false;
+}
+
+/* A receiver that refuses a large request without reading it closes behind its answer, and the kernel then fails what
+ * we send: what it said counts all the same. */
 static void send_on(struct outbound_attempt *attempt)
 {
 	while (attempt->sent_n < attempt->request.n) {
@@ -361,7 +374,8 @@ static void send_on(struct outbound_attempt *attempt)
 		if (io == WIRE_IO_AGAIN)
 			return;
 		if (io != WIRE_IO_OK) {
-			on_lost(attempt);
+			if (read_available(attempt) != WIRE_IO_OK)
+				on_lost(attempt);
 			return;
 		}
 		attempt->sent_n += n;
@@ -402,10 +416,8 @@ static void on_wire_event(void *owner, struct wire *wire, enum wire_event event)
 		read_on(attempt);
 		return;
 	case WIRE_WRITABLE: /* a TLS read may have been what waited for it */
-		if (attempt->phase == PHASE_SENDING)
+		if (read_on(attempt) && attempt->phase == PHASE_SENDING)
 			send_on(attempt);
-		else
-			read_on(attempt);
 		return;
 	case WIRE_FAILED: {
 		enum outcome_class class = wire_failure(wire, &words);

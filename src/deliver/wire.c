@@ -453,7 +453,8 @@ static enum wire_io socket_io(struct wire *wire, ssize_t done, bool writing)
 			listen_for(wire, UV_READABLE | UV_WRITABLE);
 		return WIRE_IO_AGAIN;
 	}
-	fail(wire, OUTCOME_RESET, errno == ECONNRESET || errno == EPIPE ? "connection reset" : "connection lost");
+	wire->failure = OUTCOME_RESET;
+	wire->words = errno == ECONNRESET || errno == EPIPE ? "connection reset" : "connection lost";
 	return WIRE_IO_FAILED;
 }
 
