@@ -7,7 +7,7 @@ CLANG ?= clang
 # Debian's own, for which Debian's packages are: another one earlier on the PATH would lack them.
 PYTHON ?= /usr/bin/python3
 
-.PHONY: build run test test-build deps deps-test crash fuzz format install clean
+.PHONY: build run test test-build deps deps-test crash bench fuzz format install clean
 
 build: deps
 	@test -f build/release/build.ninja || meson setup build/release --buildtype=release -Db_lto=true -Dtests=false
@@ -31,6 +31,11 @@ test-build: deps-test
 crash: test-build build
 	SEED_BINARY=$(CURDIR)/build/release/seed-scheduler $(PYTHON) tests/e2e/crash_load.py --kills 50
 	SEED_BINARY=$(CURDIR)/build/test/seed-scheduler $(PYTHON) tests/e2e/crash.py --kills 50
+
+# Prints one table; with PEERS="celery graphile-worker pg-boss bullmq" those are installed and measured beside us (docs/benchmarks.md).
+bench: build
+	@tools/install-deps.sh bench $(if $(PEERS),peers)
+	@$(PYTHON) bench/run.py --peers "$(PEERS)" $(BENCH_FLAGS)
 
 # Needs clang; builds in build/fuzz.
 fuzz: deps-test

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A fast receiver of callbacks: answers 200 to every POST and keeps what a measurement needs to know of it.
  *
- *   receiver PORT
+ *   receiver PORT [HOSTS]   listens on 127.0.0.1, and with HOSTS also on 127.0.1.1 to 127.0.1.HOSTS
+ *   POST /hang    is never answered, and not counted
  *   GET /report
  * {"count":…,"ids":…,"duplicates":…,"early":…,"lateness_us":{"p50":…,"p99":…,"p999":…,"max":…},"first_us":…,"last_us":…}
  *   POST /reset   forgets everything
+ *   POST /window  forgets everything but the ids: what is doubled later is seen
  *
  * Lateness is the arrival here minus the request's Seed-Planned-At, both on this machine's wall clock; first attempts
  * only (Seed-Attempt: 1). One thread, epoll, keep-alive, loopback only. It stops by SIGTERM. */
@@ -44,6 +46,7 @@ static struct {
 } seen;
 
 static struct connection *connections[CONNECTIONS_MAX];
+static int listener_last; /* listeners are opened first, so no connection has a descriptor up to this */
 static volatile sig_atomic_t stopped;
 
 static void die(const char *what)
@@ -118,18 +121,30 @@ static void note_lateness(int64_t us)
 	seen.lateness_us[seen.lateness_n++] = us;
 }
 
-/* "2026-11-24T21:04:07.123456Z" to microseconds since 1970. */
+/* "2026-11-24T21:04:07.123456Z" to microseconds since 1970. Requests of one second come together, so its reading is
+ * kept. */
 static int64_t parse_planned(const char *p)
 {
+	enum { SECOND_CHARS = 19 };
+	static char second[SECOND_CHARS];
+	static int64_t second_us;
 	struct tm tm = { 0 };
-	int micro = 0;
+	int64_t micro = 0;
 
-	if (sscanf(p, "%d-%d-%dT%d:%d:%d.%6d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
-		   &tm.tm_sec, &micro) < 6)
-		return 0;
-	tm.tm_year -= 1900;
-	tm.tm_mon--;
-	return (int64_t)timegm(&tm) * 1000000 + micro;
+	if (memcmp(second, p, SECOND_CHARS) != 0) {
+		if (sscanf(p, "%d-%d-%dT%d:%d:%d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min,
+			   &tm.tm_sec) != 6)
+			return 0;
+		tm.tm_year -= 1900;
+		tm.tm_mon--;
+		second_us = (int64_t)timegm(&tm) * 1000000;
+		memcpy(second, p, SECOND_CHARS);
+	}
+	if (p[SECOND_CHARS] == '.')
+		for (int64_t digit = 100000, i = 1; digit && p[SECOND_CHARS + i] >= '0' && p[SECOND_CHARS + i] <= '9';
+		     i++, digit /= 10)
+			micro += digit * (p[SECOND_CHARS + i] - '0');
+	return second_us + micro;
 }
 
 static void note_callback(const char *head)
@@ -177,13 +192,19 @@ static int report(char *out, size_t room)
 			n, body);
 }
 
+static void open_window(void)
+{
+	seen.count = seen.duplicates = seen.early = 0;
+	seen.first_us = seen.last_us = 0;
+	seen.lateness_n = 0;
+}
+
 static void forget(void)
 {
 	if (seen.ids)
 		memset(seen.ids, 0, seen.ids_room * sizeof *seen.ids);
-	seen.count = seen.ids_n = seen.duplicates = seen.early = 0;
-	seen.first_us = seen.last_us = 0;
-	seen.lateness_n = 0;
+	seen.ids_n = 0;
+	open_window();
 }
 
 /* Takes whole requests from the front of the buffer and answers them; returns what to send, or -1 to close. */
@@ -209,9 +230,11 @@ static int answer_all(struct connection *connection, char *out, size_t room)
 			return sent;
 		if (strncmp(connection->bytes, "GET /report ", 12) == 0) {
 			sent += report(out + sent, room - (size_t)sent);
-		} else {
+		} else if (strncmp(connection->bytes, "POST /hang ", 11) != 0) {
 			if (strncmp(connection->bytes, "POST /reset ", 12) == 0)
 				forget();
+			else if (strncmp(connection->bytes, "POST /window ", 13) == 0)
+				open_window();
 			else
 				note_callback(connection->bytes);
 			memcpy(out + sent, ok, sizeof ok - 1);
@@ -273,44 +296,49 @@ static void on_stop(int signal_number)
 	stopped = 1;
 }
 
-static int listen_on(int port)
+/* Returns the port. */
+static int listen_on(int epoll, uint32_t host, int port)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET,
 				       .sin_port = htons((uint16_t)port),
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+				       .sin_addr.s_addr = htonl(host) };
 	socklen_t n = sizeof address;
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (bind(fd, (const struct sockaddr *)&address, n) || listen(fd, 4096))
 		die("receiver: listen");
 	getsockname(fd, (struct sockaddr *)&address, &n);
-	printf("%d\n", ntohs(address.sin_port));
-	fflush(stdout);
-	return fd;
+	epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+	if (fd > listener_last)
+		listener_last = fd;
+	return ntohs(address.sin_port);
 }
 
 int main(int argc, char **argv)
 {
-	struct epoll_event events[EVENTS_MAX], event = { .events = EPOLLIN };
+	struct epoll_event events[EVENTS_MAX];
 	struct sigaction action = { .sa_handler = on_stop };
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: receiver PORT (0 takes a free one and prints it)\n");
+	if (argc != 2 && argc != 3) {
+		fprintf(stderr, "usage: receiver PORT [HOSTS] (port 0 takes a free one; it is printed)\n");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	int listener = listen_on(atoi(argv[1])), epoll = epoll_create1(EPOLL_CLOEXEC);
+	int epoll = epoll_create1(EPOLL_CLOEXEC), port = listen_on(epoll, INADDR_LOOPBACK, atoi(argv[1]));
 
-	event.data.fd = listener;
-	epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+	for (int host = 1; argc == 3 && host <= atoi(argv[2]) && host < 256; host++)
+		listen_on(epoll, (uint32_t)(0x7f000100 + host), port);
+	printf("%d\n", port);
+	fflush(stdout);
 	while (!stopped) {
 		int n = epoll_wait(epoll, events, EVENTS_MAX, -1);
 
 		for (int i = 0; i < n; i++) {
-			if (events[i].data.fd == listener)
-				on_acceptable(epoll, listener);
+			if (events[i].data.fd <= listener_last)
+				on_acceptable(epoll, events[i].data.fd);
 			else
 				on_readable(events[i].data.fd);
 		}
