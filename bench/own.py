@@ -70,9 +70,16 @@ def many(system, n):
         create_ms, made = call_ms(system, "POST", "/api/v1/schedule/", system.body(0, cron_definition="0 0 1 1 *"))
         edit_ms, _ = call_ms(system, "PATCH", f"/api/v1/schedule/{made['id']}/", {"cron_definition": "0 0 2 1 *"})
         size = sum(file.stat().st_size for file in system.folder.path.iterdir() if file.is_file())
-        row = {"schedules": n, "resident_mib": round(resident_mib(system.roots), 1), "idle_percent_of_a_core": round(idle * 100, 3),
-               "ready_s": round(ready_s, 3), "created_per_s": round(n / create_s), "create_ms": create_ms, "edit_ms": edit_ms,
-               "disk_bytes_per_schedule": round(size / n)}
+        row = {
+            "schedules": n,
+            "resident_mib": round(resident_mib(system.roots), 1),
+            "idle_percent_of_a_core": round(idle * 100, 3),
+            "ready_s": round(ready_s, 3),
+            "created_per_s": round(n / create_s),
+            "create_ms": create_ms,
+            "edit_ms": edit_ms,
+            "disk_bytes_per_schedule": round(size / n),
+        }
         system.stop()
         return row
     finally:
@@ -87,8 +94,13 @@ def many(system, n):
 def wrk(url, connections, seconds, method="GET", token="", body=""):
     """Requests a second; a measurement with refused requests is none."""
     environment = {**os.environ, "METHOD": method, "TOKEN": token, "BODY": body}
-    text = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", str(ROOT / "bench" / "post.lua"), url],
-                          capture_output=True, text=True, env=environment, check=True).stdout
+    text = subprocess.run(
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", str(ROOT / "bench" / "post.lua"), url],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    ).stdout
     if "Non-2xx" in text:
         raise Refused(f"{method} {url}: {re.search(r'Non-2xx.*', text)[0]}")
     return round(float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]))
@@ -104,7 +116,9 @@ def api_rates(base, token, seconds, sizes):
     host, port = base.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port))
     for _ in range(100):
-        connection.request("POST", "/api/v1/schedule/", body, {"Authorization": "Token " + token, "Content-Type": "application/json"})
+        connection.request(
+            "POST", "/api/v1/schedule/", body, {"Authorization": "Token " + token, "Content-Type": "application/json"}
+        )
         made = json.loads(connection.getresponse().read())
     one = f"{base}/api/v1/schedule/{made.get('id') or made['url'].rstrip('/').rsplit('/', 1)[1]}/"
     page = f"{base}/api/v1/schedule/?limit=100"
@@ -140,11 +154,30 @@ def api_of_django(seconds, _):
     peer.worker_commands = lambda: []
     try:
         peer.start("http://127.0.0.1:9/never")
-        token = subprocess.run([*peer.program(), "token"], env=peer.environment, cwd=peer.cwd(), check=True, capture_output=True,
-                               text=True).stdout.strip()
-        server = subprocess.Popen(["/usr/bin/python3", "-m", "gunicorn", "-w", "2", "--threads", "4", "-k", "gthread", "--keep-alive",
-                                   "60", "-b", f"127.0.0.1:{port}", "project.wsgi"], env=peer.environment, cwd=peer.cwd(),
-                                  stderr=open(peer.folder.path / "gunicorn.log", "wb"))
+        token = subprocess.run(
+            [*peer.program(), "token"], env=peer.environment, cwd=peer.cwd(), check=True, capture_output=True, text=True
+        ).stdout.strip()
+        server = subprocess.Popen(
+            [
+                "/usr/bin/python3",
+                "-m",
+                "gunicorn",
+                "-w",
+                "2",
+                "--threads",
+                "4",
+                "-k",
+                "gthread",
+                "--keep-alive",
+                "60",
+                "-b",
+                f"127.0.0.1:{port}",
+                "project.wsgi",
+            ],
+            env=peer.environment,
+            cwd=peer.cwd(),
+            stderr=open(peer.folder.path / "gunicorn.log", "wb"),
+        )
         time.sleep(4)
         return api_rates(f"http://127.0.0.1:{port}", token, seconds, {})
     finally:
@@ -158,11 +191,13 @@ class Nginx:
 
     def __init__(self, folder, server):
         conf = folder / "nginx.conf"
-        conf.write_text(f"""daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+        conf.write_text(
+            f"""daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
 events {{ worker_connections 8192; }}
 http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
 fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; server {{ {server} }} }}
-""")
+"""
+        )
         if not shutil.which("nginx"):
             raise Refused("nginx is not installed")
         self.process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(conf)], stderr=subprocess.DEVNULL)
@@ -183,8 +218,11 @@ def api_of_nginx(seconds, sizes):
         (folder.path / name).write_bytes(b"x" * size)
     nginx = Nginx(folder.path, f"listen 127.0.0.1:{port}; root {folder.path};")
     try:
-        return {f"{name}_{connections}": wrk(f"http://127.0.0.1:{port}/{file}", connections, seconds)
-                for connections in (16, 256) for name, file in (("get_one", "one"), ("list_100", "page"))}
+        return {
+            f"{name}_{connections}": wrk(f"http://127.0.0.1:{port}/{file}", connections, seconds)
+            for connections in (16, 256)
+            for name, file in (("get_one", "one"), ("list_100", "page"))
+        }
     finally:
         nginx.stop()
         folder.remove()
@@ -202,7 +240,10 @@ def many_hosts(system, hosts, rate, seconds):
         def body(i):
             host = 1 + i % hosts
             path = "hang" if host % 10 == 0 else "callback"
-            return {**system.body(i, interval_definition="1 seconds"), "endpoint": f"http://127.0.1.{host}:{receiver.port}/{path}"}
+            return {
+                **system.body(i, interval_definition="1 seconds"),
+                "endpoint": f"http://127.0.1.{host}:{receiver.port}/{path}",
+            }
 
         load.create(system.port, system.token, (body(i) for i in range(rate)), rate=rate)
         time.sleep(20)  # the hanging hosts have all the places that they can get
@@ -210,8 +251,13 @@ def many_hosts(system, hosts, rate, seconds):
         time.sleep(seconds)
         report = receiver.report()
         expected = rate * 0.9 * seconds
-        return {"hosts": hosts, "rate": rate, "healthy_arrived_of_expected": round(report["count"] / expected, 4), **lateness(report),
-                "resident_mib": round(resident_mib(system.roots), 1)}
+        return {
+            "hosts": hosts,
+            "rate": rate,
+            "healthy_arrived_of_expected": round(report["count"] / expected, 4),
+            **lateness(report),
+            "resident_mib": round(resident_mib(system.roots), 1),
+        }
     finally:
         stop(system.process, 0)
         system.remove()
@@ -223,16 +269,59 @@ def many_hosts(system, hosts, rate, seconds):
 
 def make_certificate(folder):
     """A root and a certificate for 127.0.0.1 under it."""
+
     def openssl(*words):
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
-            "-subj", "/CN=bench root", "-days", "2")
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key.pem", "-out", "request.pem",
-            "-subj", "/CN=127.0.0.1")
+    openssl(
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+        "-subj",
+        "/CN=bench root",
+        "-days",
+        "2",
+    )
+    openssl(
+        "req",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "request.pem",
+        "-subj",
+        "/CN=127.0.0.1",
+    )
     (pathlib.Path(folder) / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "cert.pem", "-days",
-            "2", "-extfile", "names")
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "request.pem",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-out",
+        "cert.pem",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+    )
 
 
 def https(make, kind, n):
@@ -241,8 +330,11 @@ def https(make, kind, n):
     folder, port = Folder("https"), free_port()
     make_certificate(folder.path)
     keep = "keepalive_timeout 60;" if kind == "reused" else "keepalive_timeout 0;"
-    nginx = Nginx(folder.path, f"listen 127.0.0.1:{port} ssl backlog=4096; ssl_certificate cert.pem; ssl_certificate_key key.pem; {keep}"
-                               " ssl_protocols TLSv1.3; ssl_session_cache shared:s:10m; location / { return 200; }")
+    nginx = Nginx(
+        folder.path,
+        f"listen 127.0.0.1:{port} ssl backlog=4096; ssl_certificate cert.pem; ssl_certificate_key key.pem; {keep}"
+        " ssl_protocols TLSv1.3; ssl_session_cache shared:s:10m; location / { return 200; }",
+    )
     system, url = None, f"https://127.0.0.1:{port}/callback"
     try:
         curl = compile_c("curl_client", "-lcurl")
@@ -254,9 +346,12 @@ def https(make, kind, n):
         time.sleep(max(at - time.time() - 0.2, 0))
         cpu, nginx_cpu = cpu_seconds(system.roots), cpu_seconds([nginx.process.pid])
         took_s = wait_delivered(system, n) - at
-        row = {"n": n, "deliveries_per_s": round(n / took_s),
-               "cpu_us_per_delivery": round((cpu_seconds(system.roots) - cpu) * 1e6 / n, 1),
-               "server_cpu_us": round((cpu_seconds([nginx.process.pid]) - nginx_cpu) * 1e6 / n, 1)}
+        row = {
+            "n": n,
+            "deliveries_per_s": round(n / took_s),
+            "cpu_us_per_delivery": round((cpu_seconds(system.roots) - cpu) * 1e6 / n, 1),
+            "server_cpu_us": round((cpu_seconds([nginx.process.pid]) - nginx_cpu) * 1e6 / n, 1),
+        }
         stop(system.process, 60)
         yardstick.append(curl_run(curl, url, folder.path / "ca.pem", n, kind))
         row["libcurl_per_s"] = round(statistics.mean(one["per_s"] for one in yardstick))

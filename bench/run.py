@@ -24,10 +24,20 @@ from measure import BUILD, ROOT, Refused
 
 
 def machine():
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="ascii") if line.startswith("model name")), "?")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-    return {"cpus": os.cpu_count(), "model": model, "kernel": platform.release(), "commit": commit,
-            "date": datetime.date.today().isoformat()}
+    model = next(
+        (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="ascii") if line.startswith("model name")),
+        "?",
+    )
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "cpus": os.cpu_count(),
+        "model": model,
+        "kernel": platform.release(),
+        "commit": commit,
+        "date": datetime.date.today().isoformat(),
+    }
 
 
 class Book:
@@ -92,7 +102,13 @@ def run_w4(book, options):
 
 
 def run_w5(book, options):
-    measured(book, "w5", "200 hosts, 20 of them hang", systems.Seed, lambda system: own.many_hosts(system, 200, 1000, options.seconds))
+    measured(
+        book,
+        "w5",
+        "200 hosts, 20 of them hang",
+        systems.Seed,
+        lambda system: own.many_hosts(system, 200, 1000, options.seconds),
+    )
 
 
 def run_w6(book, _):

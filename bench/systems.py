@@ -38,8 +38,9 @@ class Seed:
         self.process = None
 
     def command(self, *words):
-        return subprocess.run([self.binary, *words, "--database", self.database], check=True, capture_output=True,
-                              text=True).stdout
+        return subprocess.run(
+            [self.binary, *words, "--database", self.database], check=True, capture_output=True, text=True
+        ).stdout
 
     def start(self, endpoint):
         self.endpoint = endpoint
@@ -47,9 +48,23 @@ class Seed:
             self.command("user", "create", "bench", "--email", "bench@example.org", "--admin")
             self.token = self.command("token", "create", "bench").strip()
         log = self.folder.path / "log"
-        self.process = subprocess.Popen([self.binary, "serve", "--listen", "127.0.0.1:0", "--database", self.database,
-                                         "--egress-allow", "127.0.0.0/8", "--log-level", "warn", *self.options],
-                                        stderr=open(log, "wb"), stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [
+                self.binary,
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--database",
+                self.database,
+                "--egress-allow",
+                "127.0.0.0/8",
+                "--log-level",
+                "warn",
+                *self.options,
+            ],
+            stderr=open(log, "wb"),
+            stdout=subprocess.DEVNULL,
+        )
         self.port = self._port()
 
     def _port(self):
@@ -118,15 +133,39 @@ class Postgres:
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", "postgres", str(folder.path)], check=True)
             self.as_user = ["runuser", "-u", "postgres", "--"]
-        subprocess.run([*self.as_user, str(self.bin / "initdb"), "-D", str(self.data), "-A", "trust", "-U", "bench"], check=True,
-                       capture_output=True)
+        subprocess.run(
+            [*self.as_user, str(self.bin / "initdb"), "-D", str(self.data), "-A", "trust", "-U", "bench"],
+            check=True,
+            capture_output=True,
+        )
         self.process = subprocess.Popen(
-            [*self.as_user, str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.socket_dir), "-c", "listen_addresses=",
-             "-c", "shared_buffers=512MB", "-c", "max_wal_size=4GB", "-c", "max_connections=200"],
-            stdout=subprocess.DEVNULL, stderr=open(folder.path / "pg.log", "wb"))
+            [
+                *self.as_user,
+                str(self.bin / "postgres"),
+                "-D",
+                str(self.data),
+                "-k",
+                str(self.socket_dir),
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "shared_buffers=512MB",
+                "-c",
+                "max_wal_size=4GB",
+                "-c",
+                "max_connections=200",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=open(folder.path / "pg.log", "wb"),
+        )
         for _ in range(200):
-            if subprocess.run([str(self.bin / "psql"), "-h", str(self.socket_dir), "-U", "bench", "-d", "postgres", "-c", "select 1"],
-                              capture_output=True).returncode == 0:
+            if (
+                subprocess.run(
+                    [str(self.bin / "psql"), "-h", str(self.socket_dir), "-U", "bench", "-d", "postgres", "-c", "select 1"],
+                    capture_output=True,
+                ).returncode
+                == 0
+            ):
                 break
             time.sleep(0.1)
         else:
@@ -141,9 +180,22 @@ class Postgres:
 class Redis:
     def __init__(self, folder):
         self.socket = folder.path / "redis.sock"
-        self.process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--save", "",
-                                         "--appendonly", "yes", "--dir", str(folder.path)],
-                                        stdout=open(folder.path / "redis.log", "wb"))
+        self.process = subprocess.Popen(
+            [
+                "redis-server",
+                "--port",
+                "0",
+                "--unixsocket",
+                str(self.socket),
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--dir",
+                str(folder.path),
+            ],
+            stdout=open(folder.path / "redis.log", "wb"),
+        )
         for _ in range(100):
             if self.socket.exists():
                 return
@@ -169,9 +221,15 @@ class Peer:
     def start(self, endpoint):
         kinds = {"postgres": Postgres, "redis": Redis}
         self.open_stores = [kinds[kind](self.folder) for kind in self.stores]
-        self.environment = {**os.environ, "ENDPOINT": endpoint, "PGHOST": str(self.folder.path), "PGUSER": "bench",
-                            "PGDATABASE": "postgres", "REDIS_SOCKET": str(self.folder.path / "redis.sock"),
-                            "PAYLOAD_TEXT": PAYLOAD_TEXT}
+        self.environment = {
+            **os.environ,
+            "ENDPOINT": endpoint,
+            "PGHOST": str(self.folder.path),
+            "PGUSER": "bench",
+            "PGDATABASE": "postgres",
+            "REDIS_SOCKET": str(self.folder.path / "redis.sock"),
+            "PAYLOAD_TEXT": PAYLOAD_TEXT,
+        }
         self.tell("prepare")
         self.workers = [self.spawn(words) for words in self.worker_commands()]
         time.sleep(3)
@@ -181,8 +239,14 @@ class Peer:
         return subprocess.Popen(words, env=self.environment, stdout=log, stderr=log, cwd=self.cwd())
 
     def tell(self, *words):
-        result = subprocess.run([*self.program(), *map(str, words)], env=self.environment, cwd=self.cwd(), capture_output=True,
-                                text=True, timeout=900)
+        result = subprocess.run(
+            [*self.program(), *map(str, words)],
+            env=self.environment,
+            cwd=self.cwd(),
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
         if result.returncode:
             raise Refused(f"{self.name}: {' '.join(map(str, words))}: {result.stderr[-500:]}")
 
@@ -227,8 +291,12 @@ class NodePeer(Peer):
             if not target.exists() or target.read_bytes() != source.read_bytes():
                 target.write_bytes(source.read_bytes())
                 if source.name == "package.json":
-                    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"], cwd=folder, check=True,
-                                   capture_output=True)
+                    subprocess.run(
+                        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+                        cwd=folder,
+                        check=True,
+                        capture_output=True,
+                    )
         return folder
 
     def program(self):
@@ -271,9 +339,20 @@ class Celery(Peer):
 
     def worker_commands(self):
         celery = ["/usr/bin/python3", "-m", "celery", "-A", "project"]
-        return [[*celery, "worker", "-c", "4", "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"],
-                [*celery, "beat", "-l", "WARNING", "--max-interval", "1", "-S", "django_celery_beat.schedulers:DatabaseScheduler",
-                 "--pidfile="]]
+        return [
+            [*celery, "worker", "-c", "4", "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"],
+            [
+                *celery,
+                "beat",
+                "-l",
+                "WARNING",
+                "--max-interval",
+                "1",
+                "-S",
+                "django_celery_beat.schedulers:DatabaseScheduler",
+                "--pidfile=",
+            ],
+        ]
 
     def add_steady(self, rate, seconds):
         self.tell("steady", rate)

@@ -10,14 +10,32 @@ import pathlib
 import statistics
 
 OURS = "seed-scheduler"
-HEADINGS = {"deliveries_per_s": "deliveries/s", "arrived_per_s": "arrived/s", "cpu_us_per_delivery": "CPU us", "resident_mib": "MiB",
-            "lateness_ms_p50": "p50 ms", "lateness_ms_p99": "p99 ms", "lateness_ms_p999": "p99.9 ms", "lateness_ms_max": "max ms",
-            "idle_percent_of_a_core": "idle % of a core", "disk_bytes_per_schedule": "bytes on disk each"}
+HEADINGS = {
+    "deliveries_per_s": "deliveries/s",
+    "arrived_per_s": "arrived/s",
+    "cpu_us_per_delivery": "CPU us",
+    "resident_mib": "MiB",
+    "lateness_ms_p50": "p50 ms",
+    "lateness_ms_p99": "p99 ms",
+    "lateness_ms_p999": "p99.9 ms",
+    "lateness_ms_max": "max ms",
+    "idle_percent_of_a_core": "idle % of a core",
+    "disk_bytes_per_schedule": "bytes on disk each",
+}
 HIDDEN = {"workload", "system", "case", "n", "rate", "schedules", "hosts", "arrived"}
-TITLES = {"w1": "W1: all due at one instant", "w2": "W2: steady", "w3": "W3: schedules that fire once a day", "w4": "W4: the API, requests a second",
-          "w5": "W5: many hosts", "w6": "W6: https"}
-RATIO_OF = {"w1": ("deliveries_per_s", "cpu_us_per_delivery", "lateness_ms_p99"), "w2": ("lateness_ms_p50", "lateness_ms_p99"),
-            "w4": tuple(f"{what}_{n}" for n in (16, 256) for what in ("create", "get_one", "list_100"))}
+TITLES = {
+    "w1": "W1: all due at one instant",
+    "w2": "W2: steady",
+    "w3": "W3: schedules that fire once a day",
+    "w4": "W4: the API, requests a second",
+    "w5": "W5: many hosts",
+    "w6": "W6: https",
+}
+RATIO_OF = {
+    "w1": ("deliveries_per_s", "cpu_us_per_delivery", "lateness_ms_p99"),
+    "w2": ("lateness_ms_p50", "lateness_ms_p99"),
+    "w4": tuple(f"{what}_{n}" for n in (16, 256) for what in ("create", "get_one", "list_100")),
+}
 
 
 def figure(value):
@@ -56,8 +74,11 @@ def ratios(cases, workload):
                 more = key.endswith(("_per_s", "_16", "_256"))
                 values = [a / b if more else b / a for a, b in pairs]
                 word = "times the" if more else "th part of the"
-                lines.append(f"- {case}, {HEADINGS.get(key, key)}: {cell(values)} {word} {peer}'s" if more else
-                             f"- {case}, {HEADINGS.get(key, key)}: {peer}'s is {cell(values)} times ours")
+                lines.append(
+                    f"- {case}, {HEADINGS.get(key, key)}: {cell(values)} {word} {peer}'s"
+                    if more
+                    else f"- {case}, {HEADINGS.get(key, key)}: {peer}'s is {cell(values)} times ours"
+                )
     return lines
 
 
@@ -66,11 +87,19 @@ def markdown(rows):
     for (workload,), cases in grouped([row for row in rows if row["workload"] in TITLES], "workload").items():
         keys = [key for row in cases for key in row if key not in HIDDEN and key != "void"]
         keys = list(dict.fromkeys(keys))
-        out += [f"### {TITLES[workload]}", "", "| work | system | " + " | ".join(HEADINGS.get(key, key.replace("_", " ")) for key in keys) + " |",
-                "| --- " * (len(keys) + 2) + "|"]
+        out += [
+            f"### {TITLES[workload]}",
+            "",
+            "| work | system | " + " | ".join(HEADINGS.get(key, key.replace("_", " ")) for key in keys) + " |",
+            "| --- " * (len(keys) + 2) + "|",
+        ]
         for (case, system), runs in grouped(cases, "case", "system").items():
             good = [run for run in runs if "void" not in run]
-            cells = [cell([run.get(key) for run in good]) for key in keys] if good else [f"void: {runs[0]['void']}"] + [""] * (len(keys) - 1)
+            cells = (
+                [cell([run.get(key) for run in good]) for key in keys]
+                if good
+                else [f"void: {runs[0]['void']}"] + [""] * (len(keys) - 1)
+            )
             out.append(f"| {case} | {system} | " + " | ".join(cells) + " |")
         out += ["", *ratios([row for row in cases if "void" not in row], workload), ""]
     return "\n".join(out)
@@ -79,6 +108,7 @@ def markdown(rows):
 def plot(rows, folder):
     """rate against lateness, growth with the number of schedules."""
     import matplotlib
+
     matplotlib.use("svg")
     from matplotlib import pyplot
 
@@ -97,9 +127,15 @@ def plot(rows, folder):
     for row in rows:
         if row["workload"] == "w2" and "void" not in row:
             for key in ("p50", "p99"):
-                late.setdefault(f"{row['system']} {key}", {}).setdefault(row["rate"], []).append(max(row[f"lateness_ms_{key}"], 0.01))
+                late.setdefault(f"{row['system']} {key}", {}).setdefault(row["rate"], []).append(
+                    max(row[f"lateness_ms_{key}"], 0.01)
+                )
         if row["workload"] == "w3" and "void" not in row:
-            for key, label in (("resident_mib", "resident MiB"), ("ready_s", "start until ready, s"), ("create_ms", "one create, ms")):
+            for key, label in (
+                ("resident_mib", "resident MiB"),
+                ("ready_s", "start until ready, s"),
+                ("create_ms", "one create, ms"),
+            ):
                 growth.setdefault(label, {}).setdefault(row["schedules"], []).append(row[key])
     if late:
         draw("lateness", "Lateness at a steady rate", "deliveries a second", "lateness, ms", late)
@@ -112,7 +148,9 @@ def main():
     parser.add_argument("results", nargs="+")
     parser.add_argument("--plots", metavar="FOLDER")
     options = parser.parse_args()
-    rows = [json.loads(line) for path in options.results for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines()]
+    rows = [
+        json.loads(line) for path in options.results for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    ]
     if options.plots:
         plot(rows, options.plots)
     print(markdown(rows))

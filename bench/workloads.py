@@ -32,9 +32,16 @@ def burst(system, n):
         time.sleep(0.5)  # the last outcomes are being recorded
         cpu = cpu_seconds(system.roots) - cpu_before
         took_s = report["last_us"] / 1e6 - at
-        row = {"n": n, "arrived": report["ids"], "duplicates": report["duplicates"], "early": report["early"],
-               "deliveries_per_s": round(report["ids"] / took_s) if took_s > 0 else 0, **lateness(report),
-               "cpu_us_per_delivery": round(cpu * 1e6 / max(report["ids"], 1), 1), "resident_mib": round(resident_mib(system.roots), 1)}
+        row = {
+            "n": n,
+            "arrived": report["ids"],
+            "duplicates": report["duplicates"],
+            "early": report["early"],
+            "deliveries_per_s": round(report["ids"] / took_s) if took_s > 0 else 0,
+            **lateness(report),
+            "cpu_us_per_delivery": round(cpu * 1e6 / max(report["ids"], 1), 1),
+            "resident_mib": round(resident_mib(system.roots), 1),
+        }
         system.stop()
         return row
     finally:
@@ -57,9 +64,15 @@ def steady(system, rate, seconds):
         system.stop()
         time.sleep(0.2)
         ids, delivered = receiver.report()["ids"], system.delivered()
-        return {"rate": rate, "arrived_per_s": round(report["count"] / took_s, 1), "duplicates": report["duplicates"],
-                "early": report["early"], "lost": None if delivered is None else max(delivered - ids, 0), **lateness(report),
-                "cpu_us_per_delivery": round(cpu * 1e6 / max(report["count"], 1), 1)}
+        return {
+            "rate": rate,
+            "arrived_per_s": round(report["count"] / took_s, 1),
+            "duplicates": report["duplicates"],
+            "early": report["early"],
+            "lost": None if delivered is None else max(delivered - ids, 0),
+            **lateness(report),
+            "cpu_us_per_delivery": round(cpu * 1e6 / max(report["count"], 1), 1),
+        }
     finally:
         system.stop()
         system.remove()

@@ -21,11 +21,13 @@ if (command === 'work') {
 } else {
   const queue = new Queue('deliver', { connection });
   // A steady second repeats itself, so only the first one is told.
-  const work = command === 'steady' ? ['steady', rest[0], rest[1], '1'] : [command, ...rest];
-  const every = command === 'steady' ? 1000 : DAY_MS;
-  if (command !== 'prepare')
-    for (const chunk of chunks(wanted(work), 500))
-      await Promise.all(chunk.map((data) => queue.upsertJobScheduler(`s${data.n}`, { every, startDate: data.planned, ...(command === 'steady' ? { offset: data.planned % 1000 } : {}) }, { name: 'deliver', data: { n: data.n }, opts: keep })));
+  const isSteady = command === 'steady';
+  const work = isSteady ? ['steady', rest[0], rest[1], '1'] : [command, ...rest];
+  const repeat = (planned) =>
+    isSteady ? { every: 1000, startDate: planned, offset: planned % 1000 } : { every: DAY_MS, startDate: planned };
+  const add = ({ n, planned }) =>
+    queue.upsertJobScheduler(`s${n}`, repeat(planned), { name: 'deliver', data: { n }, opts: keep });
+  if (command !== 'prepare') for (const chunk of chunks(wanted(work), 500)) await Promise.all(chunk.map(add));
   await queue.close();
   await connection.quit();
 }

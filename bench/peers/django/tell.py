@@ -20,8 +20,13 @@ from rest_framework.authtoken.models import Token  # noqa: E402
 
 def make(n, timing):
     payload = {"n": 0, "text": os.environ["PAYLOAD_TEXT"]}
-    Schedule.objects.bulk_create([Schedule(timing=timing, endpoint=os.environ["ENDPOINT"], payload=payload, auth_token="bench-token")
-                                  for _ in range(n)], batch_size=2000)
+    Schedule.objects.bulk_create(
+        [
+            Schedule(timing=timing, endpoint=os.environ["ENDPOINT"], payload=payload, auth_token="bench-token")
+            for _ in range(n)
+        ],
+        batch_size=2000,
+    )
 
 
 def main():
@@ -34,11 +39,15 @@ def main():
         make(int(rest[0]), "burst")
         at = datetime.datetime.fromtimestamp(float(rest[1]), datetime.timezone.utc)
         crontab, _ = CrontabSchedule.objects.get_or_create(minute=at.minute, hour=at.hour, timezone="UTC")
-        PeriodicTask.objects.create(name="burst", task="project.celery.queue_all", args=json.dumps(["burst", 60]), crontab=crontab)
+        PeriodicTask.objects.create(
+            name="burst", task="project.celery.queue_all", args=json.dumps(["burst", 60]), crontab=crontab
+        )
     else:
         make(int(rest[0]), "steady")
         interval, _ = IntervalSchedule.objects.get_or_create(every=1, period=IntervalSchedule.SECONDS)
-        PeriodicTask.objects.create(name="steady", task="project.celery.queue_all", args=json.dumps(["steady", 1]), interval=interval)
+        PeriodicTask.objects.create(
+            name="steady", task="project.celery.queue_all", args=json.dumps(["steady", 1]), interval=interval
+        )
     connection.close()
 
 

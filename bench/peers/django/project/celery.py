@@ -37,6 +37,11 @@ def deliver(self, pk, planned):
     global session
     session = session or requests.Session()
     schedule = Schedule.objects.get(pk=pk)
-    headers = {"Content-Type": "application/json", "Authorization": "Token " + schedule.auth_token,
-               "Idempotency-Key": f'"{uuid.uuid4()}"', "Seed-Planned-At": planned, "Seed-Attempt": "1"}
+    headers = {
+        "Content-Type": "application/json",
+        "Authorization": "Token " + schedule.auth_token,
+        "Idempotency-Key": f'"{uuid.uuid4()}"',
+        "Seed-Planned-At": planned,
+        "Seed-Attempt": "1",
+    }
     session.post(schedule.endpoint, data=json.dumps(schedule.payload), headers=headers, timeout=30).raise_for_status()
