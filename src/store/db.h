@@ -53,6 +53,7 @@ struct db_ops {
 	enum err (*scalar)(struct db *db, const char *text, int64_t *number);
 	enum err (*use_log)(struct db *db);
 	unsigned (*log_pages)(const struct db *db);
+	unsigned (*spilled)(const struct db *db);
 	bool (*take_full)(struct db *db);
 	enum err (*checkpoint)(struct db *db, bool whole);
 	enum err (*integrity)(struct db *db, bool quick, char *text, size_t text_room, bool *is_ok);
@@ -217,6 +218,12 @@ static inline unsigned db_log_pages(const struct db *db)
 static inline bool db_take_full(struct db *db)
 {
 	return db->ops->take_full(db);
+}
+
+/* Pages that were written to the log before their commit, since opening, for want of cache. */
+static inline unsigned db_spilled(const struct db *db)
+{
+	return db->ops->spilled(db);
 }
 
 /* Copies the log back into the database. `whole`: waits a moment for readers, so that the log starts anew. */

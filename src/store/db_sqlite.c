@@ -250,6 +250,14 @@ static bool sqlite_take_full(struct db *db)
 	return was_full;
 }
 
+static unsigned sqlite_spilled(const struct db *db)
+{
+	int pages = 0, most = 0;
+
+	sqlite3_db_status(((const struct sqlite_db *)db)->handle, SQLITE_DBSTATUS_CACHE_SPILL, &pages, &most, 0);
+	return (unsigned)pages;
+}
+
 static enum err sqlite_script(struct db *db, const char *text)
 {
 	struct sqlite_db *s = self(db);
@@ -370,6 +378,7 @@ static const struct db_ops sqlite_ops = {
 	.scalar = sqlite_scalar,
 	.use_log = sqlite_use_log,
 	.log_pages = sqlite_log_pages,
+	.spilled = sqlite_spilled,
 	.take_full = sqlite_take_full,
 	.checkpoint = sqlite_checkpoint,
 	.integrity = sqlite_integrity,

@@ -52,6 +52,7 @@ struct store {
 	int64_t purge_at;			/* the run id up to which the present round of purging has come */
 
 	struct store_effects effects, effects_at_savepoint;
+	unsigned spilled_at_savepoint; /* see db_spilled */
 	int64_t *revoked; /* owned; effects.revoked_n are filled */
 	size_t revoked_room;
 

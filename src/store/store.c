@@ -441,6 +441,7 @@ enum err store_savepoint(struct store *store, struct error *error)
 						    : lost_transaction(store, error);
 
 	store->effects_at_savepoint = store->effects;
+	store->spilled_at_savepoint = db_spilled(store->db);
 	return err;
 }
 
@@ -458,6 +459,13 @@ void store_rollback_to_savepoint(struct store *store)
 	store->effects = store->effects_at_savepoint;
 	if (!db_in_transaction(store->db))
 		return;
+	/* SQLite (3.40.1 at least) cannot take frames back that are in the log already: it would commit what follows
+	 * without valid checksums, and the next recovery would drop that commit and every later one. */
+	if (db_spilled(store->db) != store->spilled_at_savepoint) {
+		log_event(LOG_WARN, "group_undone", log_text("reason", "a job failed after it had outgrown the cache"));
+		store_rollback(store);
+		return;
+	}
 	enum err err = db_run(store->db, SQL_ROLLBACK_TO, DB_NO_ARGS);
 
 	if (err == ERR_OK)

@@ -49,7 +49,7 @@ enum err store_begin(struct store *store, struct error *error) MUST_CHECK;
 enum err store_commit(struct store *store,
 		      struct error *error) MUST_CHECK; /* on error everything since begin is undone */
 void store_rollback(struct store *store);
-/* One job inside a group: undone alone when it fails. */
+/* One job inside a group: undone alone when it fails, or with its group when its pages were too many for the cache. */
 enum err store_savepoint(struct store *store, struct error *error) MUST_CHECK;
 enum err store_release(struct store *store, struct error *error) MUST_CHECK;
 void store_rollback_to_savepoint(struct store *store);

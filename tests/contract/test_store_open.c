@@ -328,6 +328,56 @@ static void rollbacks_undo(void **state)
 	assert_ok(store_probe(f->store, f->now, NULL));
 }
 
+/* In a process of its own, which ends as if killed: the number of schedules whose commits were answered. */
+static int64_t write_with_a_small_cache(struct fixture *f, int64_t groups_n)
+{
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	struct schedule schedule;
+	int64_t answered = 0;
+
+	definition.payload = arena_printf(&f->arena, "\"%02000d\"", 0);
+	fixture_open(f);
+	assert_ok(fixture_script(f, "PRAGMA cache_size=8"));
+	for (int64_t i = 0; i < groups_n; i++) {
+		int64_t kept = i % 5;
+
+		begin(f);
+		for (int64_t n = 0; n < kept; n++)
+			assert_ok(store_schedule_insert(f->store, &definition, 0, f->now, &f->arena, &schedule));
+		assert_ok(store_savepoint(f->store, NULL));
+		for (int64_t n = 0; n < i % 7 * 6; n++)
+			assert_ok(store_schedule_insert(f->store, &definition, 0, f->now, &f->arena, &schedule));
+		store_rollback_to_savepoint(f->store);
+		answered += store_commit(f->store, NULL) == ERR_OK ? kept : 0;
+	}
+	return answered;
+}
+
+/* P1: an answered group survives whatever was undone in it. SQLite would lose it here (store_rollback_to_savepoint). */
+static void a_job_undone_beyond_the_cache_costs_no_commit(void **state)
+{
+	struct fixture *f = *state;
+	int64_t answered = 0;
+	int ends[2], status;
+
+	close_store(f);
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+
+	if (child == 0) {
+		answered = write_with_a_small_cache(f, 40);
+		_exit(write(ends[1], &answered, sizeof answered) == (ssize_t)sizeof answered ? 0 : 1);
+	}
+	assert_int_equal(read(ends[0], &answered, sizeof answered), sizeof answered);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	close(ends[0]);
+	close(ends[1]);
+	fixture_open(f);
+	assert_true(answered > 10);
+	assert_int_equal(count(f, STORE_SCHEDULES), answered);
+	assert_whole(f);
+}
+
 /* A full disk: what was answered stays, what was refused is not there, and work goes on when there is room again (P1,
  * P14). */
 /* How many schedules went in; ERR_UNAVAILABLE with a remedy ended it. */
@@ -484,6 +534,7 @@ int main(void)
 		T(a_reader_needs_a_database),
 		T(a_place_that_cannot_be_written_is_named),
 		T(rollbacks_undo),
+		T(a_job_undone_beyond_the_cache_costs_no_commit),
 		T(a_full_disk_refuses_and_recovers),
 		T(the_reserve_is_given_up_and_made_anew),
 		T(the_log_is_copied_back),
