@@ -86,10 +86,10 @@ static bool is_dead(const struct handle *handle)
 	return handle->disk->is_off || handle->life != handle->disk->life;
 }
 
-/* True: the power goes with this change. */
-static bool count_change(struct crash_disk *disk)
+/* True: the power goes with this call. */
+static bool count_call(struct crash_disk *disk)
 {
-	disk->sums.changes++;
+	disk->sums.calls++;
 	if (is_hit(disk, &disk->faults.off_in))
 		disk->is_off = true;
 	return disk->is_off;
@@ -164,7 +164,7 @@ static int on_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
 	struct handle *handle = self(file);
 	const struct crash_file *data = &handle->inode->file;
 
-	if (is_dead(handle) || is_hit(handle->disk, &handle->disk->faults.read_in))
+	if (is_dead(handle) || count_call(handle->disk) || is_hit(handle->disk, &handle->disk->faults.read_in))
 		return fails(handle->disk, SQLITE_IOERR_READ, EIO);
 	int64_t got = data->size - at;
 
@@ -192,7 +192,7 @@ static int on_write(sqlite3_file *file, const void *from, int n, sqlite3_int64 a
 
 	if (fits > 0)
 		crash_file_write(data, from, fits < n ? fits : n, at);
-	if (count_change(disk))
+	if (count_call(disk))
 		return fails(disk, SQLITE_IOERR_WRITE, EIO);
 	if (fits >= n)
 		return SQLITE_OK;
@@ -207,7 +207,7 @@ static int on_truncate(sqlite3_file *file, sqlite3_int64 size)
 	if (is_dead(handle))
 		return fails(handle->disk, SQLITE_IOERR_TRUNCATE, EIO);
 	crash_file_resize(&handle->inode->file, size);
-	return count_change(handle->disk) ? fails(handle->disk, SQLITE_IOERR_TRUNCATE, EIO) : SQLITE_OK;
+	return count_call(handle->disk) ? fails(handle->disk, SQLITE_IOERR_TRUNCATE, EIO) : SQLITE_OK;
 }
 
 static int on_sync(sqlite3_file *file, int flags)
@@ -216,9 +216,13 @@ static int on_sync(sqlite3_file *file, int flags)
 	struct crash_disk *disk = handle->disk;
 
 	(void)flags;
-	if (is_dead(handle) || count_change(disk))
+	if (is_dead(handle) || count_call(disk))
 		return fails(disk, SQLITE_IOERR_FSYNC, EIO);
 	disk->sums.syncs++;
+	if (is_hit(disk, &disk->faults.off_at_sync_in)) {
+		disk->is_off = true;
+		return fails(disk, SQLITE_IOERR_FSYNC, EIO);
+	}
 	if (is_hit(disk, &disk->faults.sync_in)) {
 		crash_file_sync_fails(&handle->inode->file);
 		return fails(disk, SQLITE_IOERR_FSYNC, EIO);
@@ -469,7 +473,7 @@ static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int f
 		return fails(disk, SQLITE_CANTOPEN, ENOENT);
 	if (!handle->inode) {
 		handle->inode = add_inode(disk, path);
-		if (count_change(disk))
+		if (count_call(disk))
 			return fails(disk, SQLITE_CANTOPEN, EIO);
 	}
 	handle->syncs_directory = flags & SQLITE_OPEN_CREATE && flags & with_own_name;
@@ -493,9 +497,9 @@ static int on_delete(sqlite3_vfs *vfs, const char *path, int syncs)
 	if (!inode)
 		return fails(disk, SQLITE_IOERR_DELETE_NOENT, ENOENT);
 	inode->is_there = false;
-	if (count_change(disk))
+	if (count_call(disk))
 		return fails(disk, SQLITE_IOERR_DELETE, EIO);
-	if (syncs && count_change(disk))
+	if (syncs && count_call(disk))
 		return fails(disk, SQLITE_IOERR_DIR_FSYNC, EIO);
 	if (syncs)
 		sync_directory(disk);

@@ -25,15 +25,17 @@
 
 struct crash_disk;
 
-/* The n-th from now on, each once; 0: never. A change is a write, truncation, sync, creation or deletion. */
+/* The n-th from now on, each once; 0: never. The power goes with that call: a write happens, maybe torn, a sync does
+ * not, and everything after it fails. */
 struct crash_disk_faults {
-	uint64_t off_in; /* the power goes at the n-th change: it happens, maybe torn, and everything after it fails */
+	uint64_t off_in;		     /* of all reads, writes, truncations, syncs, creations and deletions */
+	uint64_t off_at_sync_in;	     /* of all syncs */
 	uint64_t write_in, read_in, sync_in; /* EIO. After a failed sync the next one succeeds without having written */
 	int64_t room_bytes;		     /* what all files may take up together, or ENOSPC; 0: no end of it */
 };
 
 struct crash_disk_sums {
-	uint64_t changes, syncs, cuts;
+	uint64_t calls, syncs, cuts;
 	uint64_t sectors_lost; /* by cuts */
 	uint64_t names_lost;   /* creations and deletions undone by cuts */
 	uint64_t faults;       /* calls that failed, or were cut off, by what was set */

@@ -99,7 +99,7 @@ static void test_less_sync_loses_some(void **state)
 }
 
 /* Wherever the power goes, the transaction that was on its way is there whole or not at all. */
-static void test_off_at_each_change(void **state)
+static void test_off_at_each_call(void **state)
 {
 	unsigned cuts_n = 0;
 	bool went_off = true;
@@ -241,7 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_full_sync_loses_nothing),
 		cmocka_unit_test(test_less_sync_loses_some),
-		cmocka_unit_test(test_off_at_each_change),
+		cmocka_unit_test(test_off_at_each_call),
 		cmocka_unit_test(test_same_dice_same_bytes),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_two_connections),
