@@ -8,8 +8,11 @@
 
 #include "base/text.h"
 #include "cli/options.h"
+#include "core/interval.h"
 #include "core/url.h"
 #include "http/server.h"
+
+enum { RETENTION_DAYS_MAX = 36500 };
 
 enum option_index {
 	OPTION_LISTEN,
@@ -19,6 +22,8 @@ enum option_index {
 	OPTION_METRICS_LISTEN,
 	OPTION_AUTH_FAILURES,
 	OPTION_INTERVAL_MIN,
+	OPTION_RETENTION,
+	OPTION_RETENTION_FAILED,
 	OPTION_CA_FILE,
 	OPTION_DNS_SERVERS,
 	OPTION_LOG_LEVEL,
@@ -46,6 +51,10 @@ static const struct option options[OPTIONS_N] = {
 				   "wrong credentials per address before 429; 0 = no limit", false, false },
 	[OPTION_INTERVAL_MIN] = { "--interval-min", "SCHEDULER_INTERVAL_MIN", "SECONDS", "1",
 				  "the smallest interval taken", false, false },
+	[OPTION_RETENTION] = { "--retention", "SCHEDULER_RETENTION", "INTERVAL", "7 days",
+			       "how long delivered, cancelled and skipped runs are kept", false, false },
+	[OPTION_RETENTION_FAILED] = { "--retention-failed", "SCHEDULER_RETENTION_FAILED", "INTERVAL", "30 days",
+				      "how long failed runs and tasks are kept", false, false },
 	[OPTION_CA_FILE] = { "--ca-file", "SCHEDULER_CA_FILE", "FILE", NULL,
 			     "roots for https endpoints beside the system's", false, false },
 	[OPTION_DNS_SERVERS] = { "--dns-servers", "SCHEDULER_DNS_SERVERS", "LIST", NULL,
@@ -182,6 +191,30 @@ static enum err read_numbers(struct settings *settings, const struct option_set 
 	return err;
 }
 
+static enum err read_period(const struct option_set *set, unsigned index, int64_t *period_us, struct error *error)
+{
+	struct str text = option_text(set, index);
+
+	if (interval_parse(text, period_us) == INTERVAL_OK && *period_us >= US_PER_MINUTE &&
+	    *period_us <= RETENTION_DAYS_MAX * US_PER_DAY)
+		return ERR_OK;
+	return error_set(error, ERR_INVALID, "%s: '%.*s' is no time from 1 minute to %d days such as '7 days'",
+			 option_name(set, index), STR_ARG(text), RETENTION_DAYS_MAX);
+}
+
+static enum err read_retention(struct settings *settings, const struct option_set *set, struct error *error)
+{
+	struct store_settings *store = &settings->store;
+	enum err err = read_period(set, OPTION_RETENTION, &store->retention_us, error);
+
+	if (err == ERR_OK)
+		err = read_period(set, OPTION_RETENTION_FAILED, &store->retention_failed_us, error);
+	if (err == ERR_OK && store->retention_failed_us < store->retention_us)
+		err = error_set(error, ERR_INVALID, "%s: failed runs are kept at least as long as delivered ones",
+				option_name(set, OPTION_RETENTION_FAILED));
+	return err;
+}
+
 enum err settings_read(struct settings *settings, int argc, char **argv, struct error *error)
 {
 	struct option_value values[OPTIONS_N] = { 0 };
@@ -220,6 +253,8 @@ enum err settings_read(struct settings *settings, int argc, char **argv, struct 
 		err = read_log_level(settings, &set, error);
 	if (err == ERR_OK)
 		err = read_numbers(settings, &set, error);
+	if (err == ERR_OK)
+		err = read_retention(settings, &set, error);
 	if (err == ERR_OK)
 		err = read_integrations(settings, &set, error);
 	return err;

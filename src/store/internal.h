@@ -42,6 +42,7 @@ struct store {
 	struct str hook_token, metrics_url, metrics_authorization;
 	int64_t interval_us_min;
 	uint32_t attempts_max;
+	int64_t retention_us, retention_failed_us;
 	uint8_t key[SEAL_KEY_BYTES];
 	uint8_t installation[16];
 	struct zonefile_cache *zones;

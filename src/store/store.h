@@ -32,6 +32,8 @@ struct store_settings {
 				  */
 	int64_t reserve_bytes;	 /* of room kept on the disk for results, in PATH + ".reserve"; 0: none */
 	uint32_t attempts_max;	 /* budget of a new or requeued run; 0: that of retry_policy_default */
+	/* How long history is kept: delivered, cancelled, skipped; failed, at least as long. 0: 7 days, 30 days. */
+	int64_t retention_us, retention_failed_us;
 };
 
 /* Parses the URL alone: the clear error for an unknown scheme or an empty path. `path` is what follows "sqlite:". */

@@ -2,14 +2,12 @@
 /* Forgetting history in small steps, without forgetting the sums (P3).
  *
  * A round goes through the runs by id, which is the order they were recorded in, and ends at the first one that was
- * planned too lately to go. Of the failed runs that stay longer a round reads the key and two numbers. Then skipped
+ * planned too lately to go. Of the failed runs that stay longer a round reads the key and two numbers; so it does of
+ * those that were planned in a future that a wrong clock showed, which would else keep all younger ones. Then skipped
  * ranges, then definitions that no run can refer to any more: a definition names the last run that may use it, so it
  * goes when the oldest run left is younger. */
 #include "base/failpoint.h"
 #include "store/internal.h"
-
-#define RETENTION_DONE_US (7 * US_PER_DAY)
-#define RETENTION_FAILED_US (30 * US_PER_DAY)
 
 /* Rows looked at for each row that may be deleted: bounds a step over runs that stay. */
 enum { LOOKS_PER_ROW = 4 };
@@ -23,9 +21,17 @@ struct purge {
 	bool at_end;
 };
 
+/* All that follow were planned after it. */
+static bool is_young(const struct purge *purge, struct wall planned_at)
+{
+	return planned_at.us >= purge->now.us - purge->store->retention_us &&
+	       planned_at.us < purge->now.us + US_PER_DAY;
+}
+
 static bool is_old(const struct purge *purge, enum run_state state, struct wall changed_at)
 {
-	int64_t kept_us = state == RUN_FAILED ? RETENTION_FAILED_US : RETENTION_DONE_US;
+	const struct store *store = purge->store;
+	int64_t kept_us = state == RUN_FAILED ? store->retention_failed_us : store->retention_us;
 
 	return state != RUN_OPEN && changed_at.us < purge->now.us - kept_us;
 }
@@ -66,7 +72,7 @@ static enum err purge_runs(struct purge *purge)
 		err = db_end(&row);
 		if (err != ERR_OK)
 			break;
-		if (!found || planned_at.us >= purge->now.us - RETENTION_DONE_US) {
+		if (!found || is_young(purge, planned_at)) {
 			purge->at_end = true;
 			break;
 		}
@@ -94,7 +100,7 @@ static enum err keep_sums(struct purge *purge)
 static enum err purge_skips(struct purge *purge)
 {
 	struct db *db = purge->store->db;
-	int64_t before_us = purge->now.us - RETENTION_DONE_US, count = 0, up_to = 0;
+	int64_t before_us = purge->now.us - purge->store->retention_us, count = 0, up_to = 0;
 	struct db_cursor row = db_query(db, SQL_SKIPS_OLD, DB_ARGS(db_int(before_us), db_int(purge->rows_left)));
 
 	if (db_next(&row)) {

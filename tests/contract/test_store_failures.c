@@ -199,6 +199,28 @@ static void a_purge_keeps_the_sum(void **state)
 	assert_true(check.skipped > 7000);
 }
 
+/* A clock that was a year ahead for a moment left runs behind that look young; those after them go all the same. */
+static void runs_of_a_wrong_clock_do_not_keep_the_younger(void **state)
+{
+	struct fixture *f = *state;
+	const int64_t right_us = f->now.us, shown_us[] = { right_us, right_us + 365 * 24 * HOUR, right_us + SECOND };
+
+	for (size_t i = 0; i < sizeof shown_us / sizeof shown_us[0]; i++) {
+		f->now.us = shown_us[i];
+		struct schedule_definition definition = definition_once(f->now.us);
+
+		insert(f, &definition);
+		struct run run = claim_one(f);
+
+		assert_true(record_delivered(f, &run));
+	}
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM runs"), 3);
+	f->now.us = right_us + 8 * 24 * HOUR;
+	purge_all(f, 10);
+	assert_int_equal(fixture_number(f, "SELECT count(*) FROM runs"), 1);
+	assert_whole(f);
+}
+
 static void ids_of_runs_are_never_used_twice(void **state)
 {
 	struct fixture *f = *state;
@@ -253,6 +275,7 @@ int main(void)
 		T(a_requeued_run_that_fails_keeps_its_task),
 		T(many_failures_share_what_they_can),
 		T(a_purge_keeps_the_sum),
+		T(runs_of_a_wrong_clock_do_not_keep_the_younger),
 		T(ids_of_runs_are_never_used_twice),
 		T(open_runs_and_what_they_send_stay),
 		T(a_broken_sum_is_noticed),
