@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Three kinds of jobs: claim, record, ask for the oldest due. A refused job (the store's queue is full) is answered
- * like a failed one, by ourselves, in the next turn: the dispatcher then waits before it asks again. */
+/* Four kinds of jobs: claim, record, ask for the oldest due, tell of a clock set back. A refused job (the store's queue
+ * is full) is answered like a failed one, by ourselves, in the next turn: the dispatcher then waits before it asks
+ * again. */
 #include "deliver/delivery_jobs.h"
 
 #include <assert.h>
@@ -45,6 +46,13 @@ struct oldest_job {
 	struct instant asked_at;
 	int64_t age_us; /* of the last answer */
 	int64_t age_us_new;
+};
+
+struct set_back_job {
+	struct store_job job;
+	struct delivery_jobs *jobs;
+	struct wall now;
+	int64_t by_us;
 };
 
 struct delivery_jobs {
@@ -261,6 +269,33 @@ void delivery_jobs_flush(struct delivery_jobs *jobs, struct wall now, bool all)
 		FAILPOINT("delivery.records");
 		submit(jobs, &job->job);
 	}
+}
+
+/* --- a clock set back --- */
+
+static enum err run_set_back(struct store *store, struct store_job *job)
+{
+	const struct set_back_job *set_back = job->ctx;
+
+	return store_set_back(store, set_back->now, set_back->by_us);
+}
+
+static void set_back_done(struct store_job *job)
+{
+	struct set_back_job *set_back = job->ctx;
+
+	set_back->jobs->options.on_set_back(set_back->jobs->options.ctx, job->result == ERR_OK);
+	free(set_back);
+}
+
+void delivery_jobs_set_back(struct delivery_jobs *jobs, struct wall now, int64_t by_us)
+{
+	struct set_back_job *job = memory_new(sizeof *job);
+
+	*job = (struct set_back_job){ .jobs = jobs, .now = now, .by_us = by_us };
+	job->job = (struct store_job){ .run = run_set_back, .done = set_back_done, .rows = 1, .ctx = job };
+	delivery_jobs_flush(jobs, now, true);
+	submit(jobs, &job->job);
 }
 
 /* --- the oldest due --- */

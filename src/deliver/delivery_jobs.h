@@ -39,6 +39,7 @@ struct delivery_jobs_options {
 	struct mailbox *answers; /* where answers go: take them out and hand each to delivery_jobs_answer */
 	void (*on_claim)(void *ctx, const struct claim_answer *answer);
 	void (*on_records)(void *ctx, const struct record_answer *answer);
+	void (*on_set_back)(void *ctx, bool ok);
 	void *ctx;
 };
 
@@ -51,6 +52,9 @@ void delivery_jobs_set_thread(struct delivery_jobs *jobs, struct store_thread *t
 void delivery_jobs_claim(struct delivery_jobs *jobs, const struct store_claim *claim);
 /* `record` and what it points to must stay valid until its answer. */
 void delivery_jobs_record(struct delivery_jobs *jobs, const struct run_record *record);
+/* The wall clock was set back: submits the records collected, which were decided before, and then tells the store. One
+ * at a time: an answer is on_set_back. */
+void delivery_jobs_set_back(struct delivery_jobs *jobs, struct wall now, int64_t by_us);
 /* Asks the store for the age of what is due there; see delivery_jobs_oldest_due. Does nothing while the last question
  * is open. */
 void delivery_jobs_ask_oldest_due(struct delivery_jobs *jobs, struct instant now);

@@ -53,6 +53,8 @@ struct delivery {
 
 	struct instant now; /* of the last look at the clocks */
 	struct wall missed_before;
+	int64_t set_back_us;	  /* by how much the wall clock was set back; the store does not know yet */
+	int64_t set_back_us_told; /* of that, in the job outstanding; 0: none is */
 	struct wall wake_at;  /* what the dispatcher wants */
 	int64_t armed_us;     /* what the timer is set to; 0 = nothing */
 	struct boot behind_since; /* the last second in which nothing that was due waited */
@@ -66,6 +68,7 @@ struct delivery {
 };
 
 static void end(struct delivery *d);
+static void step(struct delivery *d, struct dispatch_event event);
 
 /* --- actions --- */
 
@@ -133,6 +136,26 @@ static void step(struct delivery *d, struct dispatch_event event)
 
 /* --- events --- */
 
+static void tell_set_back(struct delivery *d)
+{
+	if (d->set_back_us == 0 || d->set_back_us_told > 0 || d->is_ending)
+		return;
+	d->set_back_us_told = d->set_back_us;
+	delivery_jobs_set_back(d->jobs, d->now.wall, d->set_back_us);
+}
+
+/* Told again each second until the store has it. */
+static void on_set_back(void *ctx, bool ok)
+{
+	struct delivery *d = ctx;
+
+	if (ok)
+		d->set_back_us -= d->set_back_us_told;
+	d->set_back_us_told = 0;
+	if (ok && !d->is_ending)
+		step(d, (struct dispatch_event){ .kind = DISPATCH_SET_BACK });
+}
+
 static void look_at_clocks(struct delivery *d)
 {
 	struct instant before = d->now;
@@ -148,6 +171,11 @@ static void look_at_clocks(struct delivery *d)
 	d->missed_before = clock_watch_missed(change, by_us, d->now.wall, d->missed_before);
 	d->armed_us = 0;
 	report_clock(change, by_us, d->now.wall);
+	if (change != CLOCK_STEPPED_BACK || d->is_ending)
+		return;
+	d->set_back_us += -by_us;
+	tell_set_back(d);
+	step(d, (struct dispatch_event){ .kind = DISPATCH_SET_BACK, .by_us = -by_us });
 }
 
 static void on_attempt_done(void *ctx, void *attempt_ctx, const struct outcome *outcome)
@@ -323,6 +351,7 @@ static void on_second(uv_timer_t *timer)
 	turn(d);
 	if (d->is_ending)
 		return;
+	tell_set_back(d);
 	delivery_jobs_ask_oldest_due(d->jobs, d->now);
 
 	struct dispatcher_counts counts = dispatcher_count(d->dispatcher, d->now.wall);
@@ -407,7 +436,7 @@ enum err delivery_new(const struct delivery_options *options, struct delivery **
 	mailbox_init(&d->answers, 0, wake, d);
 	mailbox_init(&d->notices, NOTICES_MAX, wake, d);
 	d->jobs = delivery_jobs_new(&(struct delivery_jobs_options){
-		.answers = &d->answers, .on_claim = on_claim, .on_records = on_records, .ctx = d });
+		.answers = &d->answers, .on_claim = on_claim, .on_records = on_records, .on_set_back = on_set_back, .ctx = d });
 	d->dispatcher = dispatcher_new(&options->dispatcher);
 	d->flights = memory_new(options->dispatcher.held_max * sizeof *d->flights);
 	*delivery = d;

@@ -13,11 +13,10 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "deliver/backoff.h"
 #include "deliver/held.h"
 
 #define WAKE_US_MAX US_PER_SECOND /* however the wall clock steps, it is looked at again within this */
-#define BACKOFF_US_FIRST (100 * US_PER_MS)
-#define BACKOFF_US_MAX US_PER_SECOND
 #define PARK_LOOK_US (25 * US_PER_MS)	  /* how often lanes are judged while memory is short */
 #define PARK_WINDOW_US (100 * US_PER_MS)  /* progress is measured over at least this */
 #define PARK_DRAIN_US US_PER_SECOND	  /* a lane that needs longer than this for what it has in memory is slow */
@@ -33,11 +32,6 @@ enum {
 	LANE_GREED = 2, /* so many of a lane on the wire for each place still free; the last one is a newcomer's */
 	LANE_SHARE_HANGING = 64, /* the part of a lane whose last attempt timed out, until one ends otherwise */
 	REVOKED_IDS_MAX = 4096,
-};
-
-struct backoff {
-	uint32_t failures; /* in a row */
-	struct boot until;
 };
 
 struct dispatcher {
@@ -77,24 +71,6 @@ static uint32_t roll(struct dispatcher *d)
 	x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
 	x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
 	return (uint32_t)((x ^ x >> 31) >> 32);
-}
-
-/* Several failures of one moment count once. */
-static void backoff_fail(struct backoff *backoff, struct boot now)
-{
-	int64_t delay = BACKOFF_US_FIRST;
-
-	if (backoff->failures && boot_is_after(backoff->until, now))
-		return;
-	for (uint32_t i = 0; i < backoff->failures && delay < BACKOFF_US_MAX; i++)
-		delay *= 2;
-	backoff->failures++;
-	backoff->until = boot_add_us(now, delay < BACKOFF_US_MAX ? delay : BACKOFF_US_MAX);
-}
-
-static bool backoff_is_over(const struct backoff *backoff, struct boot now)
-{
-	return !backoff->failures || !boot_is_after(backoff->until, now);
 }
 
 static void hint(struct dispatcher *d, struct wall due_at)
@@ -361,6 +337,22 @@ static void on_due_hint(struct dispatcher *d, const struct dispatch_event *event
 	hint(d, event->due_at);
 }
 
+/* A planned instant is a wall instant; a wait for another attempt is a length of time (P8). Those that wait here go
+ * back to the store, which has the new instants; those on the way there take theirs along. */
+static void on_set_back(struct dispatcher *d, const struct dispatch_event *event)
+{
+	for (uint32_t slot = 0; slot < d->held.runs_max; slot++) {
+		struct held_run *run = &d->held.runs[slot];
+		bool is_unsent = run->state == HELD_WAITING || run->state == HELD_READY;
+
+		if (is_unsent && run->attempts > 0 && wall_is_after(run->run->start_at, d->now.wall))
+			put_record(d, slot, RECORD_RELEASE, d->now.wall);
+		else if ((run->state == HELD_UNRECORDED || run->state == HELD_RECORDING) &&
+			 wall_is_after(run->eligible_at, d->now.wall))
+			run->eligible_at = wall_max(d->now.wall, wall_add_us(run->eligible_at, -event->by_us));
+	}
+}
+
 static void on_drain(struct dispatcher *d, const struct dispatch_event *event)
 {
 	struct held *held = &d->held;
@@ -387,6 +379,7 @@ static void handle(struct dispatcher *d, const struct dispatch_event *event)
 		[DISPATCH_RECORDED] = on_recorded,
 		[DISPATCH_RECORD_FAILED] = on_record_failed,
 		[DISPATCH_REVOKED] = on_revoked,
+		[DISPATCH_SET_BACK] = on_set_back,
 		[DISPATCH_DRAIN] = on_drain,
 	};
 

@@ -50,6 +50,8 @@ enum dispatch_event_kind {
 	DISPATCH_RECORDED,	/* the answer to RECORDs: on disk (or fenced: not ours any more) */
 	DISPATCH_RECORD_FAILED, /* nothing was written: the same records are to be tried again */
 	DISPATCH_REVOKED, /* an edit or delete wants these runs back: those not on the wire are released, not started */
+	DISPATCH_SET_BACK, /* the wall clock was set back, the store knows or will before it hears from us again: waits
+			      for another attempt shorten by as much */
 	DISPATCH_DRAIN,	  /* claim no more; what flies ends and is recorded; what waits goes back */
 };
 
@@ -85,6 +87,7 @@ struct dispatch_event {
 			const int64_t *run_ids;
 			uint32_t n;
 		} ids; /* REVOKED */
+		int64_t by_us; /* SET_BACK, positive; 0: only the store has changed its rows */
 	};
 };
 

@@ -229,10 +229,14 @@ struct store_record {
  * per key and call) when METRICS_URL is set. */
 enum err store_record(struct store *store, struct store_record *records, size_t n, struct wall now) MUST_CHECK;
 /* At start, after the lock is ours: every leased or parked run is eligible again, under the same id (P4), as of its own
- * instant, so that occurrences of a schedule keep their order (P10). */
+ * instant, so that occurrences of a schedule keep their order (P10). No wait is longer than the longest retry's, in case
+ * the clock was set back meanwhile. */
 enum err store_recover(struct store *store, struct wall now, int64_t *recovered) MUST_CHECK;
-/* Deletes at most `rows` of history beyond its retention (delivered, cancelled, skipped 7 days; failed 30 days),
- * keeping the sums of P3. *more: call again later. */
+/* P8: the wall clock was set back by `by_us` (positive) and shows `now`. What waits by it, for another attempt or to be
+ * looked at again, becomes eligible that much earlier, so that its wait is as long as it was meant to be; planned
+ * instants stay. Told twice, waits end early. */
+enum err store_set_back(struct store *store, struct wall now, int64_t by_us) MUST_CHECK;
+/* Deletes at most `rows` of history beyond its retention, keeping the sums of P3. *more: call again later. */
 enum err store_purge(struct store *store, struct wall now, unsigned rows, bool *more) MUST_CHECK;
 /* Age of the oldest instant that is due and neither planned nor leased; 0 when none. */
 enum err store_oldest_due(struct store *store, struct wall now, int64_t *age_us) MUST_CHECK;

@@ -14,6 +14,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "core/planner.h"
+#include "core/retry.h"
 #include "store/internal.h"
 
 /* A batch of unusually large bodies stops here; more is due then. */
@@ -103,7 +104,8 @@ static void read_run(const struct db_cursor *at, struct arena *arena, struct run
 		.schedule_row = db_get_int(at, 1),
 		.kind = (enum run_kind)db_get_int(at, 2),
 		.planned_at = db_get_wall(at, 3),
-		.start_at = wall_max(db_get_wall(at, 3), db_is_null(at, 4) ? db_get_wall(at, 3) : db_get_wall(at, 4)),
+		/* A wait after an attempt is a length of time, whatever the wall clock says of the planned instant. */
+		.start_at = db_get_wall(at, db_is_null(at, 4) ? 3 : 4),
 		.attempts = (uint32_t)db_get_int(at, 5),
 		.attempts_budget = (uint32_t)db_get_int(at, 6),
 		.was_failed = db_get_bool(at, 7),
@@ -509,6 +511,17 @@ enum err store_claim(struct store *store, const struct store_claim *request, str
 	return ERR_OK;
 }
 
+enum err store_set_back(struct store *store, struct wall now, int64_t by_us)
+{
+	assert(by_us > 0);
+	enum err err = db_run(store->db, SQL_RUNS_SET_BACK, DB_ARGS(db_int(now.us), db_int(by_us)));
+
+	if (err == ERR_OK)
+		err = db_run(store->db, SQL_TIMERS_SET_BACK, DB_ARGS(db_int(now.us)));
+	store_tell_due(store, now);
+	return err;
+}
+
 enum err store_recover(struct store *store, struct wall now, int64_t *recovered)
 {
 	enum err err = store_recall_recover(store, now);
@@ -518,6 +531,11 @@ enum err store_recover(struct store *store, struct wall now, int64_t *recovered)
 		err = db_run(store->db, SQL_RUNS_RECOVER, DB_ARGS(db_int(now.us)));
 	*recovered = err == ERR_OK ? db_changes(store->db) : 0;
 	FAILPOINT("store.recover.released");
+	if (err == ERR_OK)
+		err = db_run(store->db, SQL_RUNS_SET_BACK,
+			     DB_ARGS(db_int(now.us + retry_policy_default.delay_us_max), db_int(WALL_US_MAX)));
+	if (err == ERR_OK)
+		err = db_run(store->db, SQL_TIMERS_SET_BACK, DB_ARGS(db_int(now.us)));
 	if (err == ERR_OK)
 		err = store_queue_recover(store, now);
 	FAILPOINT("store.recover.queues");

@@ -64,6 +64,62 @@ static void a_claim_plans_and_leases(void **state)
 	assert_whole(f);
 }
 
+static void set_back(struct fixture *f, int64_t by_us)
+{
+	f->now.us -= by_us;
+	begin(f);
+	assert_ok(store_set_back(f->store, f->now, by_us));
+	commit(f);
+}
+
+static void a_clock_set_back_makes_no_wait_longer(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_once(T0 + SECOND), later = definition_once(T0 + 3 * SECOND);
+
+	insert(f, &definition);
+	insert(f, &later);
+	f->now.us += 2 * SECOND;
+	struct run run = claim_one(f);
+
+	assert_true(record_retry(f, &run, f->now.us + 5 * SECOND));
+	set_back(f, HOUR);
+	f->now.us += 5 * SECOND - 1;
+	assert_none(f);
+	/* Its second attempt, though its planned instant lies ahead again. The other one's is its first. */
+	f->now.us += 1;
+	run = claim_one(f);
+	assert_int_equal(run.attempts, 1);
+	assert_int_equal(run.start_at.us, f->now.us);
+	assert_none(f);
+	f->now.us = T0 + 3 * SECOND;
+	assert_int_equal(claim_one(f).planned_at.us, T0 + 3 * SECOND);
+	assert_whole(f);
+}
+
+static void a_clock_set_back_while_down_makes_no_wait_longer_than_the_longest(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_once(T0 + SECOND);
+	int64_t recovered;
+
+	insert(f, &definition);
+	f->now.us += 2 * SECOND;
+	struct run run = claim_one(f);
+
+	assert_true(record_retry(f, &run, f->now.us + 5 * SECOND));
+	fixture_reopen(f);
+	f->now.us -= HOUR;
+	begin(f);
+	assert_ok(store_recover(f->store, f->now, &recovered));
+	commit(f);
+	f->now.us += 300 * SECOND - 1;
+	assert_none(f);
+	f->now.us += 1;
+	assert_int_equal(claim_one(f).start_at.us, f->now.us);
+	assert_whole(f);
+}
+
 static void the_oldest_come_first_and_room_is_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -600,6 +656,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_claim_plans_and_leases),
+		T(a_clock_set_back_makes_no_wait_longer),
+		T(a_clock_set_back_while_down_makes_no_wait_longer_than_the_longest),
 		T(the_oldest_come_first_and_room_is_kept),
 		T(missed_occurrences_are_one_range),
 		T(a_schedule_that_cannot_be_planned_waits_alone),

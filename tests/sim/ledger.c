@@ -143,7 +143,8 @@ void ledger_claimed(struct ledger *ledger, const struct run *run)
 	struct entry *entry = entry_of(ledger, run->id);
 
 	promise(!entry->is_over, "I7", run->id, "claimed after its end");
-	promise(run->start_at.us >= run->planned_at.us, "P6", run->id, "to be started before its planned instant");
+	promise(run->attempts > 0 || run->start_at.us >= run->planned_at.us, "P6", run->id,
+		"to be started before its planned instant");
 	if (!entry->is_known) {
 		unsigned schedule = ledger_schedule(ledger, run->schedule_uuid);
 
@@ -190,7 +191,8 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 	struct schedule_entry *schedule = &ledger->schedules[entry->schedule];
 	uint64_t body = hash_of(run->body);
 
-	promise(now.us >= run->start_at.us && now.us >= run->planned_at.us, "I6", run->id, "started early");
+	promise(now.us >= run->start_at.us && (attempt > 1 || now.us >= run->planned_at.us), "I6", run->id,
+		"started early");
 	promise(!entry->is_over, "I7", run->id, "started after its end");
 	promise(!(entry->is_revoked && entry->lease == run->lease), "I7", run->id, "started after it was taken back");
 	promise(!entry->is_flying, "I8", run->id, "two attempts at once");

@@ -52,6 +52,48 @@ static void a_wall_clock_set_back_makes_ready_runs_wait_again(void **state)
 	rig_free(rig);
 }
 
+static void a_wall_clock_set_back_makes_no_wait_for_a_retry_longer(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+	struct run *runs[] = { run_new(1, 5, T0), run_new(2, 5, T0 + 150 * MS) };
+
+	(void)state;
+	runs[0]->attempts = 1;
+	runs[0]->start_at.us = T0 + 150 * MS;
+	rig_claimed(rig, runs, 2, (struct claimed){ 0 });
+	rig->now.wall.us -= 3600 * S;
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_SET_BACK, .by_us = 3600 * S });
+	/* It waits by the store's clock from now on. */
+	assert_int_equal(rig->records_n, 1);
+	assert_int_equal(rig->records[0].kind, RECORD_RELEASE);
+	assert_int_equal(rig->records[0].run->id, 1);
+	assert_int_equal(rig->records[0].eligible_at.us, rig->now.wall.us);
+	/* One that was not tried yet stays, and is not early. */
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).waiting, 1);
+	assert_int_equal(rig->starts_n, 0);
+	rig_free(rig);
+}
+
+static void a_retry_on_its_way_to_the_store_takes_the_set_back_along(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+
+	(void)state;
+	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ 0 });
+	rig_done(rig, rig->starts[0].slot, failed);
+	assert_int_equal(rig->records_n, 1);
+	int64_t wait_us = rig->records[0].eligible_at.us - T0;
+
+	rig->now.wall.us -= 3600 * S;
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_SET_BACK, .by_us = 3600 * S });
+	rig_recorded(rig, DISPATCH_RECORD_FAILED);
+	rig_forget(rig);
+	rig_pass(rig, S);
+	assert_int_equal(rig->records_n, 1);
+	assert_int_equal(rig->records[0].eligible_at.us, T0 - 3600 * S + wait_us);
+	rig_free(rig);
+}
+
 /* --- claims --- */
 
 static void claims_ahead_of_what_is_due_next_and_only_then(void **state)
@@ -534,6 +576,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starts_at_its_instant_and_not_a_microsecond_before),
 		cmocka_unit_test(a_wall_clock_set_back_makes_ready_runs_wait_again),
+		cmocka_unit_test(a_wall_clock_set_back_makes_no_wait_for_a_retry_longer),
+		cmocka_unit_test(a_retry_on_its_way_to_the_store_takes_the_set_back_along),
 		cmocka_unit_test(claims_ahead_of_what_is_due_next_and_only_then),
 		cmocka_unit_test(claims_at_the_instant_what_cannot_be_claimed_ahead),
 		cmocka_unit_test(more_means_again_at_once),
