@@ -2,8 +2,8 @@
 /* Builds a line, writes it with one write(2), and drops what repeats too fast.
  *
  * A line is at most PIPE_BUF long, so that lines of several threads never mix in a pipe; a text is cut, and a field
- * that does not fit is left out, but the line stays JSON. A log that cannot be written stops nothing: a reader that does
- * not read costs one short wait, and then its lines until it does. */
+ * that does not fit is left out, but the line stays JSON. A log that cannot be written stops nothing: a reader that
+ * does not read costs one short wait, and then its lines until it does. */
 #include "base/log.h"
 
 #include <assert.h>

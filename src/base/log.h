@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One JSON object a line on stderr. Safe from every thread; a line is one write(2).
  *
- * Keys in this order: ts (RFC 3339, UTC, microseconds), level, event, then the fields as given. Never a token, a password, a
- * body, or more of a URL than its host: the URL of an endpoint is itself a credential. An event that repeats more than
- * LOG_REPEATS_MAX times a second is dropped and counted; the next line of that event carries `"dropped": n`. A line is at most
- * PIPE_BUF (4,096) bytes: texts are cut at 1,024, and where fields had to be left out it says `"cut": true`. Event names differ
- * within their first 39 bytes. */
+ * Keys in this order: ts (RFC 3339, UTC, microseconds), level, event, then the fields as given. Never a token, a
+ * password, a body, or more of a URL than its host: the URL of an endpoint is itself a credential. An event that
+ * repeats more than LOG_REPEATS_MAX times a second is dropped and counted; the next line of that event carries
+ * `"dropped": n`. A line is at most PIPE_BUF (4,096) bytes: texts are cut at 1,024, and where fields had to be left out
+ * it says `"cut": true`. Event names differ within their first 39 bytes. */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -23,8 +23,8 @@ enum log_kind { LOG_KIND_STR, LOG_KIND_INT, LOG_KIND_WALL, LOG_KIND_UUID, LOG_KI
 struct log_field {
 	const char *key;
 	enum log_kind kind;
-	struct str text;      /* LOG_KIND_STR: any bytes, escaped on output. LOG_KIND_UUID: 16 raw bytes */
-	int64_t number;       /* LOG_KIND_INT, and microseconds for LOG_KIND_WALL */
+	struct str text; /* LOG_KIND_STR: any bytes, escaped on output. LOG_KIND_UUID: 16 raw bytes */
+	int64_t number;	 /* LOG_KIND_INT, and microseconds for LOG_KIND_WALL */
 	struct str (*ask)(const void *about); /* LOG_KIND_ASKED: gives the text */
 	const void *about;
 };
@@ -67,8 +67,8 @@ void log_set_level(enum log_level level);
 void log_write(enum log_level level, const char *event, const struct log_field *fields, size_t fields_n);
 
 /* log_event(LOG_WARN, "attempt_failed", log_uuid("run_id", run->uuid), log_int("status", 503)); at least one field. */
-#define log_event(level, event, ...)                                                                     \
-	log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ },                           \
+#define log_event(level, event, ...)                                                                                   \
+	log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ },                                         \
 		  sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
 
 #endif

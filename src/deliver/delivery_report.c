@@ -41,8 +41,7 @@ static void log_outcome(enum log_level level, const char *event, const struct ru
 
 	log_event(level, event,
 		  of_schedule ? log_uuid("schedule_id", run->schedule_uuid) : log_str("schedule_id", (struct str){ 0 }),
-		  log_uuid("run_id", run->uuid),
-		  log_int("attempt", attempt), log_asked("host", host_of, run),
+		  log_uuid("run_id", run->uuid), log_int("attempt", attempt), log_asked("host", host_of, run),
 		  log_text("class", outcome_class_name(outcome->class)), log_int("status", outcome->status),
 		  log_text("detail", outcome->detail), log_int("duration_us", outcome->duration_us));
 }

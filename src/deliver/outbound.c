@@ -451,8 +451,8 @@ static void on_resolved(void *ctx, const struct resolver_answer *answer)
 		finish_badly(attempt, OUTCOME_DNS, answer->problem);
 		return;
 	}
-	/* One bad address among them condemns the name: which one is used must not be the name server's choice. So those
-	 * that were not looked at condemn it as well. */
+	/* One bad address among them condemns the name: which one is used must not be the name server's choice. So
+	 * those that were not looked at condemn it as well. */
 	if (answer->truncated) {
 		finish_badly(attempt, OUTCOME_BLOCKED, "the host has more addresses than the service looks at");
 		return;

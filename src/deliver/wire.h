@@ -50,8 +50,8 @@ void wire_close(struct wire *wire);
 
 enum wire_io { WIRE_IO_OK, WIRE_IO_AGAIN, WIRE_IO_CLOSED, WIRE_IO_FAILED };
 
-/* Sends as much as goes now; *n says how much. WIRE_IO_AGAIN: WIRE_WRITABLE will follow. WIRE_IO_FAILED: what has arrived
- * before can still be received. */
+/* Sends as much as goes now; *n says how much. WIRE_IO_AGAIN: WIRE_WRITABLE will follow. WIRE_IO_FAILED: what has
+ * arrived before can still be received. */
 enum wire_io wire_send(struct wire *wire, struct str bytes, size_t *n);
 /* WIRE_IO_OK: *n bytes were read. WIRE_IO_AGAIN: WIRE_READABLE will follow. WIRE_IO_CLOSED: the peer ended. */
 enum wire_io wire_receive(struct wire *wire, char *p, size_t room, size_t *n);

@@ -97,7 +97,7 @@ def pour(bytes_n, wrap=lambda piece: piece):
     async def step(talk):
         sent = 0
         try:
-            while sent < bytes_n:
+            while sent < bytes_n and not talk.reader.at_eof():     # behind it asyncio throws away what is written
                 await talk.write(wrap(PIECE))
                 sent += len(PIECE)
                 talk.listener.poured = max(talk.listener.poured, sent)

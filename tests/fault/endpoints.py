@@ -41,6 +41,7 @@ ATTEMPTS_MAX = 6
 CEILINGS_S = (5, 10, 20, 40, 80)
 CONNECT_S = 5               # within an attempt's time: to look the name up, and to connect
 CONNECT_WORDS = ("no connection in time", "the name lookup took too long")
+SAMPLES_MIN = 35            # fewer say nothing of their distribution
 STALE_S = 0.05              # between an attempt's end and the clock that its wait counts from
 SECOND = 1_000_000
 
@@ -382,13 +383,13 @@ def run(is_quick, timeout_s, slack_s, flapping_n, seed, folder, say, only=""):
             problems.append(f"void: the log dropped {rig.dropped} lines")
         check_metrics(rig, sums, problems)
         samples = jitter_samples(trials)
-        p = kolmogorov_smirnov(samples)
-        if p < 0.001:
+        p = kolmogorov_smirnov(samples) if len(samples) >= SAMPLES_MIN else None
+        if p is not None and p < 0.001:
             problems.append(f"waits are not uniform: p = {p:.2g} of {len(samples)}")
         lasted = [entry["duration_us"] / SECOND for trial in trials for entry in trial.attempts]
         figures = {"attempts": sum(rig.classes.values()), "classes": dict(rig.classes), "waits": len(samples),
-                   "waits_uniform_p": round(p, 3), "longest_beyond_timeout_ms": round((max(lasted) - timeout_s) * 1000),
-                   "most_let_in_bytes": max(t.listener.poured for t in trials if t.listener),
+                   "waits_uniform_p": p and round(p, 3), "longest_beyond_timeout_ms": round((max(lasted) - timeout_s) * 1000),
+                   "most_let_in_bytes": max((t.listener.poured for t in trials if t.listener), default=0),
                    "memory_grown_bytes": None if rig.is_sanitized() else grown}
         is_done = True
     finally:

@@ -94,11 +94,17 @@ class NameServer(asyncio.DatagramProtocol):
         self.port = endpoint.call(self.start())
 
     async def start(self):
+        """A port that is free for both protocols is found by trying."""
         loop = asyncio.get_running_loop()
-        self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
-        port = self.transport.get_extra_info("sockname")[1]
-        self.tcp = await asyncio.start_server(self.serve_tcp, "127.0.0.1", port)
-        return port
+        for _ in range(50):
+            self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+            port = self.transport.get_extra_info("sockname")[1]
+            try:
+                self.tcp = await asyncio.start_server(self.serve_tcp, "127.0.0.1", port)
+                return port
+            except OSError:
+                self.transport.close()
+        raise AssertionError("no port is free for UDP and TCP")
 
     def respond(self, packet):
         question = Question(packet)
