@@ -7,6 +7,7 @@ case gets a listener, so a port, of its own: to the service that is a lane of it
 """
 import asyncio
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -97,8 +98,9 @@ def pour(bytes_n, wrap=lambda piece: piece):
     async def step(talk):
         sent = 0
         try:
-            while sent < bytes_n and not talk.reader.at_eof():     # behind it asyncio throws away what is written
+            while sent < bytes_n:
                 await talk.write(wrap(PIECE))
+                await asyncio.sleep(0)      # else asyncio does not hear that the connection is gone, and throws away
                 sent += len(PIECE)
                 talk.listener.poured = max(talk.listener.poured, sent)
         except OSError:
@@ -109,6 +111,12 @@ def pour(bytes_n, wrap=lambda piece: piece):
 def wait(seconds):
     async def step(_):
         await asyncio.sleep(seconds)
+    return step
+
+
+def wait_some(most_s):
+    async def step(_):
+        await asyncio.sleep(random.uniform(0, most_s))
     return step
 
 
@@ -134,6 +142,11 @@ async def vanish(talk):
 
 async def keep(talk):
     talk.is_kept = True
+
+
+async def begun(talk):
+    """The first byte of the request has come."""
+    await talk.reader.read(1)
 
 
 async def unread(_):

@@ -12,7 +12,7 @@ import ssl
 import time
 
 from . import name_server as names
-from .endpoint import answer, drip, hang, keep, pour, reset, reset_now, say, unread, vanish, wait
+from .endpoint import answer, begun, drip, hang, keep, pour, reset, reset_now, say, unread, vanish, wait
 
 OWN = (0, 5)            # the service's own first wait: full jitter below 5 s
 CAP = 300               # no wait is longer (retry.h)
@@ -107,9 +107,9 @@ CONNECTION = [
     of("chunks, one byte at a time", say(CHUNKED), drip(b"1\r\nx\r\n" * 200, 0.1), outcome="timeout", is_hung=True),
     of("interim answers for ever", drip(b"".join([b"HTTP/1.1 102 Processing\r\n\r\n"] * 9), 0.1), hang, outcome="timeout",
        is_hung=True),
-    of("answers before it has read a large request, and closes", unread, answer(413), wait(0.05), reset,
+    of("answers before it has read a large request, and closes", unread, begun, answer(413), wait(0.05), reset,
        outcome="http_error", status=413, read=0, payload_n=3 * MEBIBYTE),
-    of("refuses a large request unread, and resets at once", unread, answer(410), reset_now, outcome="http_error",
+    of("refuses a large request unread, and resets at once", unread, begun, answer(410), reset_now, outcome="http_error",
        status=410, read=0, payload_n=3 * MEBIBYTE, next=OVER),
     of("slow but in time", wait(0.3), answer(200), keep, status=200),
 ]

@@ -27,7 +27,7 @@ if str(TESTS) not in sys.path:
     sys.path.insert(0, str(TESTS))
 
 from fault.certificates import Certificates                                  # noqa: E402
-from fault.endpoint import Endpoint                                          # noqa: E402
+from fault.endpoint import Endpoint, answer, wait_some                       # noqa: E402
 from fault.endpoint_cases import CAP, CASES, MEBIBYTE, OVER, OWN, flapping   # noqa: E402
 from fault.name_server import NameServer                                     # noqa: E402
 from harness.service import SANITIZER_WORDS, Service                         # noqa: E402
@@ -41,6 +41,7 @@ ATTEMPTS_MAX = 6
 CEILINGS_S = (5, 10, 20, 40, 80)
 CONNECT_S = 5               # within an attempt's time: to look the name up, and to connect
 CONNECT_WORDS = ("no connection in time", "the name lookup took too long")
+RACE_RUNS = 1000
 SAMPLES_MIN = 35            # fewer say nothing of their distribution
 STALE_S = 0.05              # between an attempt's end and the clock that its wait counts from
 SECOND = 1_000_000
@@ -177,12 +178,19 @@ class Rig:
             return trial.is_delivered
         return trial.is_dead if wanted == ATTEMPTS_MAX or trial.case.next is OVER else wanted in trial.waits
 
-    def metric_sums(self):
-        answer = self.service.metrics_api(self.token)
-        text = answer.get("/metrics").body.decode()
-        answer.close()
+    def metrics(self, name):
+        """The samples of a metric by outcome."""
+        client = self.service.metrics_api(self.token)
+        text = client.get("/metrics").body.decode()
+        client.close()
         return {outcome: int(float(value)) for outcome, value in
-                re.findall(r'^seed_attempts_total\{outcome="(\w+)"\} (\S+)', text, re.M)}
+                re.findall(rf'^{name}\{{outcome="(\w+)"\}} (\S+)', text, re.M)}
+
+    def metric_sums(self):
+        return self.metrics("seed_attempts_total")
+
+    def delivered(self):
+        return self.metrics("seed_fires_total")["delivered"]
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.service.pid}/fd"))
@@ -351,6 +359,26 @@ def memory_trial(rig, problems):
     return grown
 
 
+def keep_alive_trial(rig, runs_n, problems):
+    """The endpoint closes each connection within 3 ms of its answer, often just when the next request is on its way. That
+    may cost an attempt, never a run, and no attempt may be read twice."""
+    listener = rig.endpoint.listen((answer(200), wait_some(0.003)))
+    begun = rig.delivered()
+    for _ in range(runs_n):
+        rig.api.create(endpoint=f"http://127.0.0.1:{listener.port}/", next_send_at=PAST)
+    try:
+        until(lambda: rig.delivered() - begun == runs_n, timeout=sum(CEILINGS_S), what="every run to be delivered")
+    except AssertionError as late:
+        problems.append(f"keep-alive race: {late}")
+    reads = collections.Counter((request.run_id, request.attempt) for request in listener.requests)
+    if len({run for run, _ in reads}) != runs_n or max(reads.values()) != 1:
+        problems.append(f"keep-alive race: {runs_n} runs, {len(reads)} attempts read, {len(listener.requests)} times")
+    lost = sum(request.attempt for request in listener.requests) - runs_n
+    if lost <= 0:
+        problems.append("void: no request met a closing connection")
+    return {"runs": runs_n, "attempts_lost": lost}
+
+
 def settle(rig, before, problems):
     """With every case over and every connection ended, the process holds what it held."""
     rig.endpoint.drop_connections()
@@ -382,6 +410,8 @@ def run(is_quick, timeout_s, slack_s, flapping_n, seed, folder, say, only=""):
         if rig.dropped:
             problems.append(f"void: the log dropped {rig.dropped} lines")
         check_metrics(rig, sums, problems)
+        race = None if is_quick else keep_alive_trial(rig, RACE_RUNS, problems)
+        settle(rig, before, problems)
         samples = jitter_samples(trials)
         p = kolmogorov_smirnov(samples) if len(samples) >= SAMPLES_MIN else None
         if p is not None and p < 0.001:
@@ -390,7 +420,8 @@ def run(is_quick, timeout_s, slack_s, flapping_n, seed, folder, say, only=""):
         figures = {"attempts": sum(rig.classes.values()), "classes": dict(rig.classes), "waits": len(samples),
                    "waits_uniform_p": p and round(p, 3), "longest_beyond_timeout_ms": round((max(lasted) - timeout_s) * 1000),
                    "most_let_in_bytes": max((t.listener.poured for t in trials if t.listener), default=0),
-                   "memory_grown_bytes": None if rig.is_sanitized() else grown}
+                   "memory_grown_bytes": None if rig.is_sanitized() else grown,
+                   "keep_alive_race": race}
         is_done = True
     finally:
         rig.close(is_failed=not is_done)
