@@ -110,6 +110,7 @@ static void list_remove(struct outbound *outbound, struct deadline_list *list, s
 }
 
 static void on_deadline(uv_timer_t *timer);
+static bool try_next_address(struct outbound_attempt *attempt);
 
 static void list_append(struct outbound *outbound, struct deadline_list *list, struct outbound_attempt *attempt,
 			struct boot now, int64_t us)
@@ -226,7 +227,8 @@ static void on_deadline(uv_timer_t *timer)
 
 		while ((attempt = lists[i]->first) &&
 		       !boot_is_after(link_in(outbound, lists[i], attempt)->deadline, now))
-			finish_badly(attempt, OUTCOME_TIMEOUT, words[attempt->phase]);
+			if (lists[i] == &outbound->whole || !try_next_address(attempt))
+				finish_badly(attempt, OUTCOME_TIMEOUT, words[attempt->phase]);
 	}
 	for (unsigned i = 0; i < 2; i++)
 		if (lists[i]->first && boot_is_after(next, link_in(outbound, lists[i], lists[i]->first)->deadline))
@@ -254,6 +256,17 @@ static void connect_next(struct outbound_attempt *attempt)
 		attempt->outcome.is_unsent = true;
 		finish_badly(attempt, OUTCOME_INTERNAL, "no socket is free");
 	}
+}
+
+/* One host of several that is down must not cost the attempt. */
+static bool try_next_address(struct outbound_attempt *attempt)
+{
+	if (attempt->phase != PHASE_CONNECTING || attempt->addresses_used == attempt->addresses_n)
+		return false;
+	wire_close(attempt->wire);
+	attempt->wire = NULL;
+	connect_next(attempt);
+	return true;
 }
 
 static void resolve(struct outbound_attempt *attempt);
@@ -422,13 +435,8 @@ static void on_wire_event(void *owner, struct wire *wire, enum wire_event event)
 	case WIRE_FAILED: {
 		enum outcome_class class = wire_failure(wire, &words);
 
-		if (class == OUTCOME_CONNECT && attempt->addresses_used < attempt->addresses_n) {
-			wire_close(wire);
-			attempt->wire = NULL;
-			connect_next(attempt);
-		} else {
+		if (class != OUTCOME_CONNECT || !try_next_address(attempt))
 			finish_badly(attempt, class, words);
-		}
 		return;
 	}
 	}
