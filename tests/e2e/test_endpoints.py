@@ -22,6 +22,12 @@ def test_each_is_called_what_it_is(result, label):
     assert trials[label].attempts and not trials[label].problems, trials[label].problems
 
 
+def test_the_bounds_within_an_attempt(tmp_path):
+    trials = endpoints.run_patient(tmp_path, SLACK_S, print)
+    problems = [problem for trial in trials for problem in trial.problems]
+    assert trials and not problems, problems
+
+
 def test_the_service_is_none_the_worse(result):
     trials, problems, figures = result
     assert not problems, problems

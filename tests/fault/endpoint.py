@@ -225,10 +225,10 @@ class Endpoint:
         self.listeners.append(listener)
         return listener
 
-    def silent_port(self, backlog=64):
+    def silent_port(self, backlog=64, address="127.0.0.1", port=0):
         """The kernel accepts, no program ever does."""
         sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))
+        sock.bind((address, port))
         sock.listen(backlog)
         self.sockets.append(sock)
         return sock.getsockname()[1]
@@ -240,16 +240,16 @@ class Endpoint:
         self.sockets.append(sock)
         return sock.getsockname()[1]
 
-    def blackhole_port(self):
+    def blackhole_port(self, address="127.0.0.1", port=0):
         """A listener whose backlog is full: the kernel drops every further SYN, which then looks like a host that is off.
         It is filled until a connection does not come about any more."""
-        port = self.silent_port(backlog=0)
+        port = self.silent_port(0, address, port)
         for _ in range(16):
             sock = socket.socket()
             sock.settimeout(0.2)
             self.sockets.append(sock)
             try:
-                sock.connect(("127.0.0.1", port))
+                sock.connect((address, port))
             except TimeoutError:
                 return port
         raise AssertionError("this kernel takes connections beyond the backlog: no blackhole to be had")

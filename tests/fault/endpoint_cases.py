@@ -44,6 +44,7 @@ class Case:
     tls: dict = None            # arguments of Certificates.context
     host: str = None            # as in the URL; for TLS and DNS cases a name of their own unless given
     dns: object = None          # a script of the name server
+    hole: str = None            # the same port on this address is a black hole
     answer_begins: bytes = None  # of the kept answer, as the failed task shows it
 
 
@@ -269,6 +270,17 @@ DNS = [
     Case("no such name at first, then it leads here", ((answer(200), keep),), "dns", read=0,
          dns=names.by_turns(names.code(names.NXDOMAIN), names.addresses("127.0.0.1")), then=(("delivered", 200),)),
 ]
+
+# Those for which it matters that a name and a connection have 5 s each; the service's own time must be longer.
+PATIENT = [("patient", case) for case in (
+    dns("the first address is a black hole", names.addresses("127.0.0.2", "127.0.0.1"), "delivered", status=200,
+        hole="127.0.0.2"),
+    of("the only address is a black hole", place="blackhole", outcome="timeout", says="no connection in time", is_hung=True,
+       read=0),
+    dns("a silent name server", names.silence, "timeout", says="the name lookup took too long", is_hung=True),
+    of("hangs after the request", hang, outcome="timeout", says="no answer in time", is_hung=True),
+)]
+
 
 def flapping(seed, count, attempts_max=6):
     """A receiver that fails every other request by chance: how many attempts each run takes is known beforehand."""

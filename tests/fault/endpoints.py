@@ -28,7 +28,7 @@ if str(TESTS) not in sys.path:
 
 from fault.certificates import Certificates                                  # noqa: E402
 from fault.endpoint import Endpoint, answer, wait_some                       # noqa: E402
-from fault.endpoint_cases import CAP, CASES, MEBIBYTE, OVER, OWN, flapping   # noqa: E402
+from fault.endpoint_cases import CAP, CASES, MEBIBYTE, OVER, OWN, PATIENT, flapping   # noqa: E402
 from fault.name_server import NameServer                                     # noqa: E402
 from harness.service import SANITIZER_WORDS, Service                         # noqa: E402
 from harness.times import microseconds                                       # noqa: E402
@@ -39,6 +39,7 @@ PAST = "2001-02-03T04:05:06Z"
 CREATES_PER_S = {True: 20, False: 8}    # the log tells 50 lines of a kind a second; without quick, retries add to them
 ATTEMPTS_MAX = 6
 CEILINGS_S = (5, 10, 20, 40, 80)
+PATIENT_S = 8
 CONNECT_S = 5               # within an attempt's time: to look the name up, and to connect
 CONNECT_WORDS = ("no connection in time", "the name lookup took too long")
 RACE_RUNS = 1000
@@ -116,6 +117,8 @@ class Rig:
             return
         trial.listener = self.endpoint.listen(*case.scripts, tls=context, receive_buffer=4096 if case.payload_n else None)
         trial.port = trial.listener.port
+        if case.hole:
+            self.endpoint.blackhole_port(case.hole, trial.port)
 
     def url(self, trial):
         case = trial.case
@@ -388,6 +391,17 @@ def settle(rig, before, problems):
         problems.append(f"{rig.descriptors()} descriptors are open, {before} were before")
 
 
+def run_patient(folder, slack_s, say):
+    """The bounds within an attempt: a service that has more than 5 s for the whole."""
+    rig = Rig(folder, PATIENT_S)
+    try:
+        finish_all(rig, start_all(rig, PATIENT, True), True, 4 * PATIENT_S, say)
+        check_all(rig, slack_s)
+    finally:
+        rig.close(is_failed=True)
+    return rig.trials
+
+
 def select_cases(is_quick, only, seed, flapping_n):
     cases = CASES + [("flapping", case) for case in flapping(seed, flapping_n) if len(case.scripts) <= 2 or not is_quick]
     return [(family, case) for family, case in cases if only in f"{family}: {case.name}"]
@@ -441,6 +455,8 @@ def main():
         trials, problems, figures = run(options.quick, options.timeout, options.slack_ms / 1000, options.flapping,
                                         options.seed, folder, lambda text: print(text, file=sys.stderr, flush=True),
                                         options.only)
+        if not options.quick:
+            trials += run_patient(tempfile.mkdtemp(dir=folder), options.slack_ms / 1000, print)
     problems += [problem for trial in trials for problem in trial.problems]
     for problem in problems:
         print(f"PROBLEM: {problem}")
