@@ -170,6 +170,8 @@ static void render(struct buf *json, const struct links *links, const struct sch
 	add_secret(json, schedule->has_signing_secret);
 	add_choice(json, STR(",\"catch_up\":\""), &schedule_catch_ups[definition->catch_up]);
 	add_choice(json, STR(",\"overlap\":\""), &schedule_overlaps[definition->overlap]);
+	buf_add(json, STR(",\"put_off\":"));
+	add_boolean(json, schedule->is_put_off);
 	buf_add_char(json, '}');
 }
 
@@ -225,8 +227,10 @@ struct schedule_work {
 	struct schedule result;	 /* after it; in the job's arena */
 };
 
+/* As the file is now: a zone that is gone since must be refused here and not by the store, which says no more than no. */
 static const struct zone *find_zone(void *zones, struct str name)
 {
+	zonefile_refresh(zones);
 	return zonefile_find(zones, name);
 }
 

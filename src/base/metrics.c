@@ -218,7 +218,7 @@ void metrics_render(struct buf *page)
 	add_head(page, "seed_build_info", "Version of the program.", "gauge");
 	buf_printf(page, "seed_build_info{version=\"%s\"} 1\n", SEED_VERSION);
 	if (tzdata_version[0]) {
-		add_head(page, "seed_tzdata_info", "Version of the time zone data in use.", "gauge");
+		add_head(page, "seed_tzdata_info", "Version of the time zone data at the start.", "gauge");
 		buf_printf(page, "seed_tzdata_info{version=\"%s\"} 1\n", tzdata_version);
 	}
 	add_process(page);

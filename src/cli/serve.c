@@ -256,6 +256,7 @@ static void on_signal(uv_signal_t *handle, int number);
 
 static enum err start(struct service *service, struct error *error)
 {
+	char zones_version[32];
 	struct str path;
 	enum err err = open_stores(service, error);
 
@@ -264,6 +265,8 @@ static enum err start(struct service *service, struct error *error)
 	if (err)
 		return err;
 	service->zones = zonefile_cache_new(NULL);
+	zonefile_version(service->zones, zones_version, sizeof zones_version);
+	metrics_set_tzdata_version(zones_version);
 	service->store_thread = store_thread_start(service->writer, delivery_notices(service->delivery));
 	err = open_listeners(service, error);
 	if (err == ERR_OK)

@@ -54,6 +54,7 @@ struct schedule {
 	uint8_t uuid[16];
 	struct schedule_definition definition; /* auth_token and signing_secret stay absent in reads */
 	bool has_auth_token, has_signing_secret;
+	bool is_put_off;     /* due, but its timing cannot be computed: its time zone has no readable file */
 	bool has_next;
 	struct wall next_at; /* the next planned run */
 	int64_t triggered;   /* runs so far */

@@ -13,6 +13,7 @@
 
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "core/planner.h"
 #include "core/retry.h"
 #include "store/internal.h"
@@ -280,9 +281,10 @@ static void plan_due(struct claim *claim, const struct due *due, const struct ti
 		advance->has_next = false;
 }
 
-static enum err put_off(struct claim *claim, int64_t schedule_id, const char *why)
+static enum err put_off(struct claim *claim, int64_t schedule_id, const struct due *due, const char *why)
 {
-	log_event(LOG_ERROR, "schedule_put_off", log_int("schedule_row", schedule_id), log_text("reason", why));
+	metric_add(METRIC_SCHEDULES_PUT_OFF, 1);
+	log_event(LOG_ERROR, "schedule_put_off", log_uuid("schedule_id", due->uuid), log_text("reason", why));
 	return db_run(claim->store->db, SQL_TIMER_PUT_OFF,
 		      DB_ARGS(db_int(schedule_id), db_int(claim->request->now.us + PUT_OFF_US)));
 }
@@ -346,7 +348,7 @@ static enum err write_planned(struct claim *claim, const struct due *due, const 
 	FAILPOINT("store.claim.advanced");
 	if (err == ERR_CORRUPT && db_in_transaction(store->db)) {
 		store->claimed_n = advance->first;
-		return put_off(claim, due->schedule_id, db_last_error(store->db));
+		return put_off(claim, due->schedule_id, due, db_last_error(store->db));
 	}
 	if (err == ERR_OK)
 		err = write_skips(claim, due->schedule_id, advance);
@@ -369,7 +371,7 @@ static enum err write_planned(struct claim *claim, const struct due *due, const 
 static enum err take_due(struct claim *claim, int64_t schedule_id)
 {
 	struct store *store = claim->store;
-	struct due due;
+	struct due due = { 0 };
 	struct timing timing;
 	struct advance advance;
 	struct db_cursor row = db_query(store->db, SQL_DUE_LOAD, DB_ARGS(db_int(schedule_id)));
@@ -379,7 +381,7 @@ static enum err take_due(struct claim *claim, int64_t schedule_id)
 	if (err != ERR_OK)
 		return err;
 	if (!usable)
-		return put_off(claim, schedule_id, "its time zone cannot be read, or its row is damaged");
+		return put_off(claim, schedule_id, &due, "its time zone cannot be read, or its row is damaged");
 	due.schedule_id = schedule_id;
 	plan_due(claim, &due, &timing, &advance);
 	err = write_planned(claim, &due, &advance);

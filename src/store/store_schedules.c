@@ -38,6 +38,7 @@ enum {
 	AT_SIGNING_SECRET,
 	AT_CATCH_UP,
 	AT_OVERLAP,
+	AT_PUT_OFF,
 };
 
 void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct store_schedule_row *row)
@@ -59,6 +60,7 @@ void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct
 				.catch_up = (enum catch_up)db_get_int(at, AT_CATCH_UP),
 				.overlap = (enum overlap)db_get_int(at, AT_OVERLAP),
 			},
+			.is_put_off = db_get_bool(at, AT_PUT_OFF),
 			.has_next = !db_is_null(at, AT_NEXT),
 			.next_at = db_get_wall(at, AT_NEXT),
 			.triggered = db_get_int(at, AT_TRIGGERED),

@@ -41,6 +41,33 @@ struct zonefile_cache *zonefile_cache_new(const char *directory)
 	return cache;
 }
 
+static bool path_of(const struct zonefile_cache *cache, const char *name, char path[PATH_MAX])
+{
+	int n = snprintf(path, PATH_MAX, "%s/%s", cache->directory, name);
+
+	return n > 0 && n < PATH_MAX;
+}
+
+/* The file's first line without `prefix`; false when it does not begin so. */
+static bool first_line(const struct zonefile_cache *cache, const char *name, const char *prefix, char *text, size_t size)
+{
+	char path[PATH_MAX], line[80] = "";
+	FILE *file = path_of(cache, name, path) ? fopen(path, "re") : NULL;
+	bool found = file && fgets(line, sizeof line, file) && strncmp(line, prefix, strlen(prefix)) == 0;
+
+	if (file)
+		fclose(file);
+	if (found)
+		snprintf(text, size, "%.*s", (int)strcspn(line + strlen(prefix), "\r\n"), line + strlen(prefix));
+	return found && *text;
+}
+
+void zonefile_version(const struct zonefile_cache *cache, char *text, size_t size)
+{
+	if (!first_line(cache, "tzdata.zi", "# version ", text, size) && !first_line(cache, "+VERSION", "", text, size))
+		snprintf(text, size, "unknown");
+}
+
 static void entry_free(struct entry *entry)
 {
 	arena_release(&entry->arena);
@@ -78,13 +105,6 @@ static size_t find_place(const struct zonefile_cache *cache, const char *name)
 			high = middle;
 	}
 	return low;
-}
-
-static bool path_of(const struct zonefile_cache *cache, const char *name, char path[PATH_MAX])
-{
-	int n = snprintf(path, PATH_MAX, "%s/%s", cache->directory, name);
-
-	return n > 0 && n < PATH_MAX;
 }
 
 static bool read_whole(int fd, size_t n, struct arena *arena, struct str *bytes)

@@ -15,6 +15,8 @@ struct zonefile_cache;
 /* `directory` NULL: the system's. */
 struct zonefile_cache *zonefile_cache_new(const char *directory);
 void zonefile_cache_free(struct zonefile_cache *cache);
+/* The version of the zone files, such as "2025b": of tzdata.zi or +VERSION beside them; "unknown" without these. */
+void zonefile_version(const struct zonefile_cache *cache, char *text, size_t size);
 /* NULL: no such zone, or its file is damaged. Nothing is remembered of a failure: a repaired file is found at the next
  * call. */
 const struct zone *zonefile_find(struct zonefile_cache *cache, struct str name);

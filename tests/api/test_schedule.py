@@ -478,7 +478,7 @@ CHOICES = {"catch_up": ["latest", "all", "none"], "overlap": ["allow", "skip", "
 
 def test_the_policies_have_defaults_and_stand_at_the_end(api):
     record = api.create(**off())
-    assert list(record)[-3:] == ["signing_secret", "catch_up", "overlap"]
+    assert list(record)[-4:] == ["signing_secret", "catch_up", "overlap", "put_off"]
     assert (record["catch_up"], record["overlap"]) == ("latest", "allow")
 
 
