@@ -209,6 +209,7 @@ void api_handle(void *ctx, struct http_exchange *exchange)
 	buf_clear(&api->headers);
 	buf_clear(&api->body);
 	buf_clear(&api->pretty);
+	store_read_begin(api->options.reader);
 	call->api = api;
 	call->exchange = exchange;
 	call->request = http_exchange_request(exchange);
@@ -238,11 +239,21 @@ void api_refuse(unsigned status, const char *reason, struct buf *headers, struct
 
 /* ---- the api's own life ---- */
 
+/* Whoever has been told of a write finds it. */
 static void on_wake(uv_async_t *wake)
 {
 	struct api *api = wake->data;
 
+	store_read_end(api->options.reader);
 	store_jobs_done(&api->answers);
+}
+
+/* What a turn of the loop reads is the state of one moment; the next turn looks anew. */
+static void on_turn_end(uv_prepare_t *turn_end)
+{
+	struct api *api = turn_end->data;
+
+	store_read_end(api->options.reader);
 }
 
 static void wake_loop(void *ctx)
@@ -259,8 +270,11 @@ struct api *api_new(const struct api_options *options)
 	int status = uv_async_init(options->loop, &api->wake, on_wake);
 
 	assert(status == 0);
+	uv_prepare_init(options->loop, &api->turn_end);
+	uv_prepare_start(&api->turn_end, on_turn_end);
+	uv_unref((uv_handle_t *)&api->turn_end);
 	api->options = *options;
-	api->wake.data = api;
+	api->wake.data = api->turn_end.data = api;
 	api->throttle.peer_failures_per_minute = options->auth_failures_per_minute;
 	mailbox_init(&api->answers, ANSWERS_MAX, wake_loop, api);
 	buf_init(&api->headers, HEADERS_BYTES_MAX);
@@ -276,6 +290,7 @@ static void close_when_idle(struct api *api)
 		return;
 	api->is_closed = true;
 	uv_close((uv_handle_t *)&api->wake, NULL);
+	uv_close((uv_handle_t *)&api->turn_end, NULL);
 }
 
 void api_wait_begin(struct api *api)

@@ -25,6 +25,7 @@ struct api {
 	struct api_options options;
 	struct mailbox answers; /* jobs that the store's thread is done with */
 	uv_async_t wake;
+	uv_prepare_t turn_end;
 	unsigned waiting_n; /* calls that wait for the store or a password */
 	bool is_draining, is_closed;
 	struct buf headers, body, pretty; /* of the answer being made */

@@ -30,7 +30,7 @@ void buf_clear(struct buf *buf)
 	buf->failed = false;
 }
 
-char *buf_reserve(struct buf *buf, size_t n)
+char *buf_grow(struct buf *buf, size_t n)
 {
 	if (buf->failed || n > buf->max - buf->n) {
 		buf->failed = true;
@@ -46,21 +46,6 @@ char *buf_reserve(struct buf *buf, size_t n)
 		buf->room = room;
 	}
 	return buf->p + buf->n;
-}
-
-void buf_add(struct buf *buf, struct str s)
-{
-	char *at = buf_reserve(buf, s.n);
-
-	if (!at || s.n == 0)
-		return;
-	memcpy(at, s.p, s.n);
-	buf->n += s.n;
-}
-
-void buf_add_char(struct buf *buf, char c)
-{
-	buf_add(buf, (struct str){ &c, 1 });
 }
 
 void buf_add_u64(struct buf *buf, uint64_t value)
@@ -97,16 +82,6 @@ void buf_printf(struct buf *buf, const char *format, ...)
 	vsnprintf(at, (size_t)n + 1, format, list);
 	va_end(list);
 	buf->n += (size_t)n;
-}
-
-void buf_drop(struct buf *buf, size_t n)
-{
-	if (n >= buf->n) {
-		buf->n = 0;
-		return;
-	}
-	memmove(buf->p, buf->p + n, buf->n - n);
-	buf->n -= n;
 }
 
 struct str buf_str(const struct buf *buf)

@@ -150,6 +150,15 @@ enum timestamp_verdict timestamp_parse(struct str text, struct wall *at)
 	return TIMESTAMP_OK;
 }
 
+/* `n` digits, with zeros in front. */
+static void put_digits(char *at, unsigned n, int64_t value)
+{
+	while (n-- > 0) {
+		at[n] = (char)('0' + value % 10);
+		value /= 10;
+	}
+}
+
 enum fraction { FRACTION_IF_ANY, FRACTION_ALWAYS };
 
 static void add(struct buf *buf, struct wall at, enum fraction fraction, const char *offset)
@@ -163,9 +172,16 @@ static void add(struct buf *buf, struct wall at, enum fraction fraction, const c
 
 	struct civil c = civil_from_seconds((at.us - us) / US_PER_SECOND);
 
-	buf_printf(buf, "%04d-%02d-%02dT%02d:%02d:%02d", c.year, c.month, c.day, c.hour, c.minute, c.second);
-	if (us > 0 || fraction == FRACTION_ALWAYS)
-		buf_printf(buf, ".%06d", (int)us);
+	char text[] = "yyyy-mm-ddThh:mm:ss.uuuuuu";
+
+	put_digits(text, 4, c.year);
+	put_digits(text + 5, 2, c.month);
+	put_digits(text + 8, 2, c.day);
+	put_digits(text + 11, 2, c.hour);
+	put_digits(text + 14, 2, c.minute);
+	put_digits(text + 17, 2, c.second);
+	put_digits(text + 20, 6, us);
+	buf_add(buf, (struct str){ text, us > 0 || fraction == FRACTION_ALWAYS ? 26 : 19 });
 	buf_add(buf, str_from(offset));
 }
 

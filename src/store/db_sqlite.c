@@ -182,24 +182,24 @@ static bool sqlite_next(struct db_cursor *cursor)
 
 static struct db_value sqlite_column(const struct db_cursor *cursor, unsigned column)
 {
-	sqlite3_stmt *statement = cursor->handle;
-	int at = (int)column;
+	/* Looked up once: on a connection without mutexes a value may be read like that. */
+	sqlite3_value *at = sqlite3_column_value(cursor->handle, (int)column);
 	struct db_value value = { 0 };
 
-	switch (sqlite3_column_type(statement, at)) {
+	switch (sqlite3_value_type(at)) {
 	case SQLITE_INTEGER:
 		value.type = DB_INT;
-		value.number = sqlite3_column_int64(statement, at);
+		value.number = sqlite3_value_int64(at);
 		break;
 	case SQLITE_TEXT:
 		value.type = DB_TEXT;
-		value.bytes.p = (const char *)sqlite3_column_text(statement, at);
-		value.bytes.n = (size_t)sqlite3_column_bytes(statement, at);
+		value.bytes.p = (const char *)sqlite3_value_text(at);
+		value.bytes.n = (size_t)sqlite3_value_bytes(at);
 		break;
 	case SQLITE_BLOB:
 		value.type = DB_BLOB;
-		value.bytes.p = sqlite3_column_blob(statement, at);
-		value.bytes.n = (size_t)sqlite3_column_bytes(statement, at);
+		value.bytes.p = sqlite3_value_blob(at);
+		value.bytes.n = (size_t)sqlite3_value_bytes(at);
 		if (!value.bytes.p)
 			value.bytes.p = "";
 		break;

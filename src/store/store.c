@@ -385,6 +385,19 @@ enum err store_begin(struct store *store, struct error *error)
 	return err == ERR_OK ? err : store_explain(store, err, "cannot begin a transaction", error);
 }
 
+/* Whatever fails here fails again in the statement that wants to read. */
+void store_read_begin(struct store *store)
+{
+	if (!db_in_transaction(store->db) && db_run(store->db, SQL_BEGIN_READ, DB_NO_ARGS) != ERR_OK)
+		return;
+}
+
+void store_read_end(struct store *store)
+{
+	if (db_in_transaction(store->db) && db_run(store->db, SQL_COMMIT, DB_NO_ARGS) != ERR_OK)
+		store_rollback(store);
+}
+
 static enum err lost_transaction(struct store *store, struct error *error)
 {
 	return error_set(error, ERR_UNAVAILABLE, "the database undid the transaction: %s", db_last_error(store->db));

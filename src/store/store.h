@@ -51,6 +51,10 @@ enum err store_begin(struct store *store, struct error *error) MUST_CHECK;
 enum err store_commit(struct store *store,
 		      struct error *error) MUST_CHECK; /* on error everything since begin is undone */
 void store_rollback(struct store *store);
+/* On a reader: what is read until store_read_end is the state of one moment, and is found with one lock instead of one
+ * for each statement. Held no longer than a turn of a loop: the log cannot be reset meanwhile. Both may be repeated. */
+void store_read_begin(struct store *store);
+void store_read_end(struct store *store);
 /* One job inside a group: undone alone when it fails, or with its group when its pages were too many for the cache. */
 enum err store_savepoint(struct store *store, struct error *error) MUST_CHECK;
 enum err store_release(struct store *store, struct error *error) MUST_CHECK;
