@@ -631,7 +631,9 @@ static void start(struct dispatcher *d, struct dispatch_actions *actions)
 		struct run *run = held->runs[slot].run;
 
 		if (wall_is_after(run->start_at, d->now.wall)) {
-			/* The wall clock was set back. */
+			/* The wall clock was set back. What is parked of the lane is younger, and stays behind it
+			 * (P10). */
+			held->runs[slot].of_lane = true;
 			held_move(held, slot, HELD_WAITING);
 			continue;
 		}

@@ -28,7 +28,7 @@ struct held_run {
 	struct run *run;
 	enum held_state state;
 	enum record_kind kind; /* from UNRECORDED on */
-	bool of_lane;	       /* came back from the parking place: not parked again */
+	bool of_lane;	       /* came back from the parking place, or was ahead of what is there: not parked again */
 	uint32_t lane;	       /* index */
 	uint32_t next, prev;   /* in the queue of its state */
 	uint32_t heap_at;

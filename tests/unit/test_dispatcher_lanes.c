@@ -226,6 +226,31 @@ static void parked_runs_come_back_in_order_as_the_lane_moves(void **state)
 	rig_free(rig);
 }
 
+/* What was ready waits for its instant again, and must not find that younger runs of its schedule have come back from
+ * the parking place meanwhile. */
+static void a_clock_set_back_lets_no_parked_run_overtake(void **state)
+{
+	struct rig *rig = rig_parked();
+
+	(void)state;
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
+	rig_forget(rig);
+	rig->now.wall.us -= 10 * S;
+	rig_tick(rig);
+	for (uint32_t slot = 0; slot < 16; slot++)
+		rig_done(rig, slot, delivered);
+	assert_int_equal(rig->starts_n, 0);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_forget(rig);
+	rig_pass(rig, 10 * S);
+	assert_int_equal(rig->records_n, 0); /* nobody is parked */
+	assert_int_equal(rig->starts_n, 16);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(rig->starts[i].run_id, 17 + i);
+	rig_free(rig);
+}
+
 static void a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place(void **state)
 {
 	struct rig *rig = rig_parked();
@@ -364,6 +389,7 @@ int main(void)
 		cmocka_unit_test(hung_lanes_keep_few_places),
 		cmocka_unit_test(a_clogged_lane_is_parked_and_keeps_its_oldest),
 		cmocka_unit_test(parked_runs_come_back_in_order_as_the_lane_moves),
+		cmocka_unit_test(a_clock_set_back_lets_no_parked_run_overtake),
 		cmocka_unit_test(a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place),
 		cmocka_unit_test(a_lane_claim_waits_for_the_ordinary_one_and_goes_first_then),
 		cmocka_unit_test(a_failed_lane_claim_comes_again),
