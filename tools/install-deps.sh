@@ -5,7 +5,7 @@ set -eu
 
 build="gcc libc6-dev meson ninja-build pkgconf libuv1-dev node-llhttp libsqlite3-dev libyajl-dev libc-ares-dev
 	libssl-dev tzdata ca-certificates curl python3"
-test="clang libclang-rt-14-dev libcmocka-dev python3-pytest python3-pytest-xdist prometheus sqlite3 openssl procps git"
+test="clang libclang-rt-14-dev libcmocka-dev python3-pytest python3-pytest-xdist prometheus sqlite3 openssl procps git patch"
 bench="wrk nginx-light libcurl4-openssl-dev openssl python3 python3-matplotlib git"
 peers="postgresql redis-server python3-celery python3-django-celery-beat python3-djangorestframework python3-requests
 	python3-redis python3-psycopg2 gunicorn nodejs npm"
