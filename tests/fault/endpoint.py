@@ -120,7 +120,14 @@ def wait_some(most_s):
     return step
 
 
-async def hang(_):
+async def hang(talk):
+    """Until the service gives up; whatever else it says is read and forgotten."""
+    while await talk.reader.read(65536):
+        pass
+
+
+async def stall(_):
+    """Not a byte more is read."""
     await asyncio.Event().wait()
 
 

@@ -12,7 +12,7 @@ import ssl
 import time
 
 from . import name_server as names
-from .endpoint import answer, begun, drip, hang, keep, pour, reset, reset_now, say, unread, vanish, wait
+from .endpoint import answer, begun, drip, hang, keep, pour, reset, reset_now, say, stall, unread, vanish, wait
 
 OWN = (0, 5)            # the service's own first wait: full jitter below 5 s
 CAP = 300               # no wait is longer (retry.h)
@@ -89,7 +89,8 @@ CONNECTION = [
     Case("accepted by the kernel, never by the program", place="silent", outcome="timeout", says="no answer in time",
          is_hung=True, read=0),
     of("reads the request, never answers", hang, outcome="timeout", says="no answer in time", is_hung=True),
-    of("a large request is not taken", unread, hang, outcome="timeout", is_hung=True, read=0, payload_n=3 * MEBIBYTE),
+    of("a large request is not taken", unread, stall, outcome="timeout", is_hung=True, read=0,
+       payload_n=3 * MEBIBYTE),
     of("RST on connect", unread, reset, outcome="reset", read=0),
     of("RST after the request", reset, outcome="reset", says="connection reset"),
     of("RST in the head", say(b"HTTP/1.1 200 O"), reset, outcome="reset"),
