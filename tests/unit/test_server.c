@@ -312,7 +312,8 @@ static struct reply client_reply(struct client *client, size_t *consumed, bool i
 	struct reply reply = { 0 };
 
 	client->in.n -= *consumed;
-	memmove(client->in.p, client->in.p + *consumed, client->in.n);
+	if (client->in.n > 0)
+		memmove(client->in.p, client->in.p + *consumed, client->in.n);
 	while (find(buf_str(&client->in), "\r\n\r\n") == SIZE_MAX)
 		if (!client_read(client))
 			fail_msg("the connection ended before an answer: %.*s", STR_ARG(buf_str(&client->in)));
