@@ -361,7 +361,8 @@ static void test_a_schedule_lives(void **state)
 	assert_has(
 		answer,
 		",\"created_by\":\"http://h.example:80/api/v1/user/2/\",\"updated_by\":\"http://h.example:80/api/v1/user/2/\","
-		"\"timezone\":\"UTC\",\"triggered\":0,\"signing_secret\":null,\"catch_up\":\"latest\",\"overlap\":\"allow\",\"put_off\":false}");
+		"\"timezone\":\"UTC\",\"triggered\":0,\"signing_secret\":null,\"catch_up\":\"latest\","
+		"\"overlap\":\"allow\",\"put_off\":false}");
 	copy_id(answer, id);
 	snprintf(text, sizeof text, "Location: http://h.example:80/api/v1/schedule/%s/\r\n", id);
 	assert_has(answer, text);

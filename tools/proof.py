@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs the long proofs one after the other and prints a table of what was tried and what was found.
+
+    tools/proof.py [--parts "simulation power-cuts ..."] [--scale 1.0] [--again]
+
+Every part is a command of its own, which anybody can run alone; its last line is "proof: {...}" with what it tried, what
+it found, and whether everything held. What a part said is kept in build/proof/<part>.json with the commit, so that an
+interrupted proof goes on where it stopped; --again begins anew. A part that ends without that line, or takes more than
+twice its time, has not held. --scale 0.1 runs a tenth of the amounts, which is no proof but shows that all works.
+"""
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+KEPT = ROOT / "build" / "proof"
+PLAIN = "build/proof-plain"  # -O2 without sanitizers: speed decides how much is tried
+CHECKED = "build/test"
+RELEASE = "build/release/seed-scheduler"
+FAILPOINTS = "build/failpoints"
+JOBS = str(os.cpu_count() or 1)
+
+
+class Part:
+    """`amount` is what --scale applies to; "{n}" in the command is replaced by it."""
+
+    def __init__(self, name, minutes, amount, command, binary=RELEASE):
+        self.name, self.minutes, self.amount, self.command, self.binary = name, minutes, amount, command, binary
+
+    def words(self, scale):
+        n = str(max(1, round(self.amount * scale)))
+        return [word.replace("{n}", n).replace("{jobs}", JOBS).replace("{plain}", PLAIN) for word in self.command.split()]
+
+
+PARTS = []
+
+
+def commit_of_tree():
+    def git(*words):
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+
+
+def build():
+    setups = (
+        (PLAIN, ["--buildtype=release"]),
+        (FAILPOINTS, ["--buildtype=release", "-Dtests=false", "-Dfailpoints=true"]),
+    )
+    for folder, options in setups:
+        if not (ROOT / folder / "build.ninja").exists():
+            subprocess.run(["meson", "setup", folder, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["ninja", "-C", folder], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def run(part, scale):
+    """The part's own words, and how long they took. All its processes go with it when it takes too long."""
+    environment = dict(os.environ, SEED_BINARY=str(ROOT / part.binary), PYTHONDONTWRITEBYTECODE="1")
+    began = time.monotonic()
+    child = subprocess.Popen(
+        part.words(scale), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        text, _ = child.communicate(timeout=max(part.minutes * 2 * 60 * max(scale, 0.1), 120))
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        text, _ = child.communicate()
+        text = 'proof: {"found": {"problem": "took more than twice its time"}}'
+    lines = [line for line in text.splitlines() if line.startswith("proof: ")]
+    said = json.loads(lines[-1].removeprefix("proof: ")) if lines else {"found": {"problem": "ended without its line"}}
+    said["held"] = bool(lines) and said.get("held") is True and child.returncode == 0
+    said["took_s"] = round(time.monotonic() - began)
+    return said
+
+
+def words_of(figures):
+    if not isinstance(figures, dict):
+        return str(figures)
+    return ", ".join(f"{key.replace('_', ' ')} {words_of(value)}" for key, value in figures.items())
+
+
+def table(results):
+    lines = ["| part | tried | found | minutes | held |", "| --- | --- | --- | --- | --- |"]
+    for name, said in results.items():
+        lines.append(
+            f"| {name} | {words_of(said.get('tried', {}))} | {words_of(said.get('found', {}))} "
+            f"| {said['took_s'] / 60:.1f} | {'yes' if said['held'] else '**no**'} |"
+        )
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default=" ".join(part.name for part in PARTS))
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--again", action="store_true")
+    options = parser.parse_args()
+    wanted, unknown = options.parts.split(), set(options.parts.split()) - {part.name for part in PARTS}
+    if unknown:
+        parser.error(f"no part {' '.join(sorted(unknown))}; there are: {' '.join(part.name for part in PARTS)}")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    build()
+    commit, results = commit_of_tree(), {}
+    for part in PARTS:
+        if part.name not in wanted:
+            continue
+        kept = KEPT / f"{part.name}.json"
+        before = json.loads(kept.read_text()) if kept.exists() else {}
+        if options.again or not before.get("held") or (before.get("commit"), before.get("scale")) != (commit, options.scale):
+            print(f"== {part.name}: about {part.minutes * options.scale:.0f} minutes: {' '.join(part.words(options.scale))}",
+                  file=sys.stderr, flush=True)
+            before = {**run(part, options.scale), "commit": commit, "scale": options.scale}
+            kept.write_text(json.dumps(before) + "\n")
+        results[part.name] = before
+    print(table(results))
+    print(f"\ncommit {commit}, scale {options.scale:g}, {JOBS} cores")
+    sys.exit(0 if results and all(said["held"] for said in results.values()) else 1)
+
+
+if __name__ == "__main__":
+    main()
