@@ -5,7 +5,7 @@ import pytest
 from fault import endpoints
 from fault.endpoint_cases import CASES
 
-TIMEOUT_S = 1
+TIMEOUT_S = 3       # an endpoint of ours may be slow on a busy machine
 SLACK_S = 1.0       # sanitizer builds on shared cores
 
 
