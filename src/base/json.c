@@ -5,13 +5,6 @@
  * stored and sent byte for byte: a value begins behind the token before it and the white space, comma or colon between.
  * What yajl lets through although RFC 8259 does not (form feeds, overlong UTF-8, lone surrogates) is refused here.
  * Nothing recurses. */
-/* SPDX-License-Identifier: BSD-3-Clause */
-/* A tree over yajl's events, and a writer.
- *
- * yajl says what a text means; where each value stands in the input is worked out beside it, because a payload is
- * stored and sent byte for byte: a value begins behind the token before it and the white space, comma or colon between.
- * What yajl lets through although RFC 8259 does not (form feeds, overlong UTF-8, lone surrogates) is refused here.
- * Nothing recurses. */
 #include "base/json.h"
 
 #include <assert.h>
