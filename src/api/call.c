@@ -170,6 +170,10 @@ bool call_read_body(struct api_call *call, struct input *input)
 	struct str type = http_request_header(call->request, STR("Content-Type"));
 	struct str problem = { NULL, 0 };
 
+	if (call->route->scope == SCOPE_NONE && call->request->body.n > STRANGER_BODY_BYTES_MAX) {
+		call_detail(call, 413, STR("The body is too large."));
+		return false;
+	}
 	switch (input_read(&call->body_arena, type, call->request->body, input, &problem)) {
 	case INPUT_OK:
 		return true;

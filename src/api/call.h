@@ -15,9 +15,10 @@
 #include "api/throttle.h"
 
 enum {
-	LIST_BYTES_WHOLE = 1 << 20,  /* a list up to here has a Content-Length; a longer one is streamed */
-	BODY_BYTES_MAX = 64 << 20,   /* of an answer: one record is a few times a request's body at most */
-	BUFFER_BYTES_KEPT = 2 << 20, /* memory that a buffer keeps between answers */
+	LIST_BYTES_WHOLE = 1 << 20,	    /* a list up to here has a Content-Length; a longer one is streamed */
+	BODY_BYTES_MAX = 64 << 20,	    /* of an answer: one record is a few times a request's body at most */
+	STRANGER_BODY_BYTES_MAX = 64 << 10, /* without credentials: reading millions of values takes a while */
+	BUFFER_BYTES_KEPT = 2 << 20,	    /* memory that a buffer keeps between answers */
 	ANSWERS_MAX = STORE_MAILBOX_MAX,
 };
 
