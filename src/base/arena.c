@@ -12,6 +12,7 @@ enum { CHUNK_BYTES = 4096 };
 
 struct arena_chunk {
 	struct arena_chunk *next;
+	size_t bytes_n;
 	_Alignas(max_align_t) char bytes[];
 };
 
@@ -52,6 +53,15 @@ void arena_release(struct arena *arena)
 	*arena = (struct arena){ 0 };
 }
 
+size_t arena_bytes(const struct arena *arena)
+{
+	size_t bytes = 0;
+
+	for (const struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+		bytes += sizeof *chunk + chunk->bytes_n;
+	return bytes;
+}
+
 void *arena_alloc(struct arena *arena, size_t n)
 {
 	size_t align = sizeof(max_align_t);
@@ -63,6 +73,7 @@ void *arena_alloc(struct arena *arena, size_t n)
 		struct arena_chunk *chunk = memory_new(sizeof *chunk + size);
 
 		chunk->next = arena->chunks;
+		chunk->bytes_n = size;
 		arena->chunks = chunk;
 		arena->free_at = chunk->bytes;
 		arena->free_n = size;

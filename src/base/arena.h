@@ -14,12 +14,14 @@ struct arena_chunk;
 
 struct arena {
 	struct arena_chunk *chunks; /* owned, newest first */
-	char *free_at;              /* within the newest chunk */
+	char *free_at;		    /* within the newest chunk */
 	size_t free_n;
 };
 
 /* A zeroed arena is ready for use; there is no init. */
 void arena_release(struct arena *arena);
+/* The memory it holds. */
+size_t arena_bytes(const struct arena *arena);
 /* `n` zeroed bytes, aligned for any type. */
 void *arena_alloc(struct arena *arena, size_t n);
 /* A copy of `s` inside the arena, with a zero byte behind it that `n` does not count. Absent stays absent. */

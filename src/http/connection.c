@@ -21,10 +21,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 
 #include "base/metrics.h"
 
 static void connection_resume(struct http_connection *connection);
+static void on_turn(uv_idle_t *turn);
 
 struct pending_write {
 	uv_write_t request;
@@ -112,6 +114,116 @@ static bool is_reading(const struct http_connection *connection)
 	return connection->state <= CONNECTION_BODY;
 }
 
+/* ---- Turns ---- */
+
+/* Many requests in one packet are served a few at a time: the rest wait in the stash, and all others come first. */
+static void yield(struct http_connection *connection)
+{
+	struct http_server *server = connection->server;
+	struct yielded_list *list = &server->yielded;
+
+	if (connection->is_yielded)
+		return;
+	connection->is_yielded = true;
+	connection->prev_yielded = list->last;
+	connection->next_yielded = NULL;
+	if (list->last)
+		list->last->next_yielded = connection;
+	else
+		list->first = connection;
+	list->last = connection;
+	uv_idle_start(&server->turn, on_turn);
+}
+
+static void unyield(struct http_connection *connection)
+{
+	struct http_server *server = connection->server;
+	struct yielded_list *list = &server->yielded;
+
+	if (!connection->is_yielded)
+		return;
+	connection->is_yielded = false;
+	if (connection->prev_yielded)
+		connection->prev_yielded->next_yielded = connection->next_yielded;
+	else
+		list->first = connection->next_yielded;
+	if (connection->next_yielded)
+		connection->next_yielded->prev_yielded = connection->prev_yielded;
+	else
+		list->last = connection->prev_yielded;
+	if (!list->first)
+		uv_idle_stop(&server->turn);
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+	struct http_server *server = turn->data;
+
+	for (int i = 0; i < YIELDED_PER_TURN_MAX && server->yielded.first; i++) {
+		struct http_connection *connection = server->yielded.first;
+
+		unyield(connection);
+		connection_resume(connection);
+	}
+}
+
+/* ---- Room ---- */
+
+/* Keeps buffered_bytes in step with what waits here: requests before their turn, an answer that is not taken yet. */
+static void count_waiting(struct http_connection *connection)
+{
+	size_t bytes = connection->stash.room + connection->pending_bytes;
+
+	connection->server->buffered_bytes += bytes - connection->counted_bytes;
+	connection->counted_bytes = bytes;
+}
+
+/* What its end would give back; a request that is being handled is the handler's. */
+static size_t held_bytes(const struct http_connection *connection)
+{
+	bool owns_exchange = connection->exchange && connection->state != CONNECTION_HANDLING;
+
+	return connection->counted_bytes + (owns_exchange ? connection->exchange->counted_bytes : 0);
+}
+
+static void release_stash(struct http_connection *connection)
+{
+	buf_release(&connection->stash);
+	connection->stash_at = 0;
+	count_waiting(connection);
+}
+
+static struct http_connection *find_largest(struct http_server *server)
+{
+	struct http_connection *largest = NULL, *at;
+
+	for (unsigned state = 0; state < CONNECTION_CLOSED; state++)
+		for (at = server->by_state[state].first; at; at = at->next)
+			if (held_bytes(at) > (largest ? held_bytes(largest) : 0))
+				largest = at;
+	return largest;
+}
+
+/* When all that is held for clients is too much, whoever holds most gives way, so that nobody's large bodies or slow
+ * reading keep out the others' small requests. One is enough: it holds no less than what was added just now. `reading`,
+ * which may be NULL, is only marked as refused. */
+static void make_room(struct http_server *server, struct http_connection *reading)
+{
+	static const char reason[] = "requests and answers under way fill the room there is for them";
+	struct http_connection *largest;
+
+	if (server->buffered_bytes <= server->limits.buffered_bytes_max || !(largest = find_largest(server)))
+		return;
+	if (largest == reading) {
+		request_refuse(&reading->exchange->reader, 503, reason);
+	} else if (largest->state == CONNECTION_HEAD || largest->state == CONNECTION_BODY) {
+		connection_refuse(largest, 503, reason);
+	} else {
+		metric_add(METRIC_HTTP_REFUSED, 1);
+		connection_close(largest);
+	}
+}
+
 /* ---- The end ---- */
 
 static void on_closed(uv_handle_t *handle)
@@ -119,8 +231,9 @@ static void on_closed(uv_handle_t *handle)
 	struct http_connection *connection = (struct http_connection *)handle;
 
 	list_remove(&connection->server->by_state[CONNECTION_CLOSED], connection);
-	http_server_forget(connection);
 	buf_release(&connection->stash);
+	count_waiting(connection);
+	http_server_forget(connection);
 	free(connection);
 }
 
@@ -130,6 +243,11 @@ void connection_close(struct http_connection *connection)
 
 	if (connection->state == CONNECTION_CLOSED)
 		return;
+	unyield(connection);
+	connection->pending_bytes = 0;
+	count_waiting(connection);
+	if (!connection->is_serving)
+		release_stash(connection);
 	connection->exchange = NULL;
 	if (connection->state == CONNECTION_HANDLING && exchange)
 		exchange->connection = NULL;
@@ -169,10 +287,8 @@ static void linger(struct http_connection *connection)
 	uv_os_fd_t fd;
 
 	connection_move(connection, CONNECTION_LINGERING);
-	if (!connection->is_serving) {
-		buf_release(&connection->stash);
-		connection->stash_at = 0;
-	}
+	if (!connection->is_serving)
+		release_stash(connection);
 	if (connection->is_ended || uv_fileno((uv_handle_t *)&connection->tcp, &fd) < 0 || shutdown(fd, SHUT_WR) < 0)
 		connection_close(connection);
 	else if (connection->is_read_stopped)
@@ -202,6 +318,8 @@ static void on_written(uv_write_t *request, int status)
 	free(pending);
 	if (connection->state == CONNECTION_CLOSED)
 		return;
+	connection->pending_bytes = 0;
+	count_waiting(connection);
 	if (status < 0)
 		connection_close(connection);
 	else
@@ -223,7 +341,11 @@ void connection_send_later(struct http_connection *connection, struct buf *bytes
 		buf_release(&pending->bytes);
 		free(pending);
 		connection_close(connection);
+		return;
 	}
+	connection->pending_bytes = pending->bytes.room;
+	count_waiting(connection);
+	make_room(connection->server, NULL);
 }
 
 void connection_send(struct http_connection *connection, const uv_buf_t *bufs, unsigned bufs_n)
@@ -369,8 +491,8 @@ static size_t take(struct http_connection *connection, struct str bytes)
 
 	if (connection->state == CONNECTION_BODY)
 		connection->body_bytes += used;
-	if (!exchange_count_body(connection->exchange))
-		request_refuse(reader, 503, "the bodies being received fill the room there is for them");
+	exchange_count(connection->exchange);
+	make_room(connection->server, connection);
 	if (reader->step == REQUEST_COMPLETE)
 		hand_over(connection);
 	else if (reader->step == REQUEST_REFUSED)
@@ -380,12 +502,14 @@ static size_t take(struct http_connection *connection, struct str bytes)
 	return used;
 }
 
-/* Serves requests until the bytes end or one has to wait; returns what is left for later. */
+/* Serves requests until the bytes end, one has to wait, or the turn is over; returns what is left for later. */
 static struct str serve(struct http_connection *connection, struct str bytes)
 {
+	unsigned end = connection->requests_n + REQUESTS_PER_TURN_MAX;
+
 	assert(!connection->is_serving);
 	connection->is_serving = true;
-	while (bytes.n > 0 && is_reading(connection))
+	while (bytes.n > 0 && is_reading(connection) && connection->requests_n != end)
 		bytes = str_slice(bytes, take(connection, bytes), bytes.n);
 	connection->is_serving = false;
 	if (connection->state >= CONNECTION_LINGERING)
@@ -404,14 +528,14 @@ static void connection_resume(struct http_connection *connection)
 		struct str rest = serve(connection, str_slice(buf_str(stash), connection->stash_at, stash->n));
 
 		connection->stash_at = stash->n - rest.n;
-		if (rest.n == 0) {
-			buf_release(stash);
-			connection->stash_at = 0;
-		}
+		if (rest.n == 0)
+			release_stash(connection);
 	}
-	if (stash->n > 0 || !is_reading(connection))
+	if (!is_reading(connection))
 		return;
-	if (connection->is_ended)
+	if (stash->n > 0)
+		yield(connection);
+	else if (connection->is_ended)
 		connection_close(connection);
 	else if (connection->is_read_stopped)
 		start_reading(connection);
@@ -431,7 +555,11 @@ static void on_bytes(struct http_connection *connection, struct str bytes)
 
 	if (rest.n > 0) {
 		buf_add(&connection->stash, rest);
+		count_waiting(connection);
 		stop_reading(connection);
+		if (is_reading(connection))
+			yield(connection);
+		make_room(connection->server, NULL);
 	}
 }
 
@@ -471,6 +599,42 @@ struct http_connection *connection_open(struct http_server *server, int fd, cons
 	list_append(&server->by_state[CONNECTION_WAITING], connection);
 	start_reading(connection);
 	return connection;
+}
+
+/* ---- Places ---- */
+
+bool connection_has_unread_bytes(const struct http_connection *connection)
+{
+	uv_os_fd_t fd;
+	int n = 0;
+
+	return connection->stash.n > 0 ||
+	       (uv_fileno((const uv_handle_t *)&connection->tcp, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0);
+}
+
+static struct http_connection *find_idle(struct http_server *server)
+{
+	struct http_connection *at = server->by_state[CONNECTION_WAITING].first;
+
+	for (int i = 0; i < PLACE_TRIES_MAX && at; i++, at = at->next)
+		if (!at->is_serving && !connection_has_unread_bytes(at))
+			return at;
+	for (at = server->by_state[CONNECTION_LINGERING].first; at; at = at->next)
+		if (!at->is_refused && !at->is_serving)
+			return at;
+	return NULL;
+}
+
+bool connections_give_place(struct http_server *server)
+{
+	struct http_connection *idle = find_idle(server), *slow = server->by_state[CONNECTION_HEAD].first;
+	bool is_slow = slow && uv_now(server->loop) - slow->request_at_ms >= HEAD_PATIENCE_MS;
+
+	if (!idle && !is_slow)
+		return false;
+	metric_add(METRIC_HTTP_REFUSED, 1);
+	connection_close(idle ? idle : slow);
+	return true;
 }
 
 /* ---- Deadlines ---- */

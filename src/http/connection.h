@@ -19,6 +19,10 @@ enum {
 	REFUSED_CONNECTIONS_MAX = 128, /* beyond connections_max, told 503; any more are closed without a word */
 	LINGER_MS = 2000,	       /* how long a peer may go on sending after its last answer */
 	LINGER_BYTES_MAX = 16 << 20,
+	REQUESTS_PER_TURN_MAX = 8, /* of one connection; then the others have their turn */
+	YIELDED_PER_TURN_MAX = 16, /* connections that go on in one turn with what they had sent before their turn */
+	HEAD_PATIENCE_MS = 1000,   /* a head takes no longer where connections are scarce */
+	PLACE_TRIES_MAX = 16,	   /* idle connections looked at for one whose place may be taken */
 	HEADERS_BYTES_MAX = 65536, /* of an answer: all ours */
 	PIECE_BYTES_MAX = 4 << 20, /* what a source may produce at once */
 	PEER_BUCKETS = 1024,
@@ -53,6 +57,7 @@ struct http_connection {
 	uv_tcp_t tcp;
 	struct http_server *server;	     /* borrowed */
 	struct http_connection *prev, *next; /* in the list of its state */
+	struct http_connection *prev_yielded, *next_yielded;
 	struct http_exchange
 		*exchange;	/* owned, but in HANDLING it belongs to the handler; NULL in WAITING and LINGERING */
 	struct http_peer *peer; /* NULL when not counted: loopback, refused */
@@ -60,8 +65,10 @@ struct http_connection {
 	size_t stash_at;
 	uint64_t deadline_ms; /* uv_now() */
 	uint64_t request_at_ms, body_at_ms;
-	uint64_t body_bytes; /* on the wire, framing included */
-	size_t unsent_bytes; /* when the write deadline was set */
+	uint64_t body_bytes;  /* on the wire, framing included */
+	size_t unsent_bytes;  /* when the write deadline was set */
+	size_t pending_bytes; /* memory of the answer that the peer has not taken yet */
+	size_t counted_bytes; /* of stash and pending answer, within the server's buffered_bytes */
 	size_t lingered_bytes;
 	unsigned requests_n;
 	union peer_address address;
@@ -70,8 +77,9 @@ struct http_connection {
 	bool is_refused; /* beyond connections_max */
 	bool is_serving; /* connection_serve is on the stack */
 	bool is_read_stopped;
-	bool is_ended; /* the peer will send nothing more */
-	bool closes;   /* after the answer being sent */
+	bool is_yielded; /* has more requests in its stash than its turn allowed */
+	bool is_ended;	 /* the peer will send nothing more */
+	bool closes;	 /* after the answer being sent */
 };
 
 struct http_exchange {
@@ -82,10 +90,14 @@ struct http_exchange {
 	struct arena arena;
 	struct http_source source;
 	bool has_source;
-	size_t counted_bytes; /* of the body, within the server's buffered_bytes */
+	size_t counted_bytes; /* its own and those of the head, the body and a source's arena, within buffered_bytes */
 };
 
 struct connection_list {
+	struct http_connection *first, *last;
+};
+
+struct yielded_list {
 	struct http_connection *first, *last;
 };
 
@@ -111,7 +123,9 @@ struct http_server {
 	uint32_t peers_seed;
 	struct http_exchange *live, *pool;
 	unsigned pooled_n;
-	size_t buffered_bytes;
+	size_t buffered_bytes; /* held for clients: unfinished requests, early ones, answers that are not taken yet */
+	struct yielded_list yielded; /* the longest waiting first */
+	uv_idle_t turn;		     /* runs while there are yielded ones */
 	uv_timer_t sweep, pause;
 	bool is_draining, is_closed;
 	struct buf out, refusal_headers, refusal_body; /* used within one call */
@@ -138,6 +152,11 @@ void connection_send(struct http_connection *connection, const uv_buf_t *bufs, u
 /* The same, always through the loop, so that one endless answer does not hold up the others. Takes the bytes over. */
 void connection_send_later(struct http_connection *connection, struct buf *bytes);
 void connection_close(struct http_connection *connection);
+/* Ends the connection that needs its place least: idle for longest, or answered, or else longest at an unfinished head.
+ * False when all are busy. */
+bool connections_give_place(struct http_server *server);
+/* A request, or its beginning, has reached the kernel or us. */
+bool connection_has_unread_bytes(const struct http_connection *connection);
 /* Ends what has waited too long. */
 void connections_sweep(struct http_server *server);
 
@@ -145,8 +164,8 @@ void connections_sweep(struct http_server *server);
 struct http_exchange *exchange_new(struct http_connection *connection);
 /* Accepts NULL. */
 void exchange_release(struct http_exchange *exchange);
-/* Keeps buffered_bytes in step with the body; false when all bodies together are too large. */
-bool exchange_count_body(struct http_exchange *exchange);
+/* Keeps buffered_bytes in step with what the exchange holds. */
+void exchange_count(struct http_exchange *exchange);
 /* Sends the next piece of a source. */
 void exchange_continue(struct http_exchange *exchange);
 /* Frees the pool and what was never answered. */

@@ -45,7 +45,7 @@ struct http_exchange *exchange_new(struct http_connection *connection)
 	}
 	exchange->connection = connection;
 	link_live(exchange);
-	exchange_count_body(exchange);
+	exchange_count(exchange);
 	return exchange;
 }
 
@@ -84,15 +84,15 @@ void exchange_release(struct http_exchange *exchange)
 	server->pooled_n++;
 }
 
-bool exchange_count_body(struct http_exchange *exchange)
+void exchange_count(struct http_exchange *exchange)
 {
-	struct http_server *server = exchange->server;
-	size_t room = exchange->reader.body.room;
-	bool has_grown = room > exchange->counted_bytes;
+	const struct request_reader *reader = &exchange->reader;
+	size_t bytes = sizeof *exchange + reader->head.room + reader->body.room;
 
-	server->buffered_bytes += room - exchange->counted_bytes;
-	exchange->counted_bytes = room;
-	return !has_grown || server->buffered_bytes <= server->limits.buffered_bytes_max;
+	if (exchange->has_source)
+		bytes += arena_bytes(&exchange->arena);
+	exchange->server->buffered_bytes += bytes - exchange->counted_bytes;
+	exchange->counted_bytes = bytes;
 }
 
 void exchanges_free(struct http_server *server)
@@ -209,6 +209,7 @@ static void respond_with_source(struct http_exchange *exchange, const struct htt
 
 	exchange->source = *response->source;
 	exchange->has_source = true;
+	exchange_count(exchange);
 	buf_init(&out, SIZE_MAX);
 	format_head(exchange, response, &out);
 	send_piece(exchange, &out);

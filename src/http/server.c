@@ -2,7 +2,8 @@
 /* Listens, accepts within the limits, and ends: drain and close.
  *
  * Accepting is our own, on a poll handle, so that running out of descriptors pauses it for a moment instead of
- * spinning. Connections beyond a limit are told 503 as long as there are not too many of those either. */
+ * spinning. Beyond the limit the connection that needs its place least makes room; when all are busy the new one is
+ * told 503, as long as there are not too many of those either. */
 #include "http/connection.h"
 
 #include <arpa/inet.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -151,7 +151,7 @@ static uint64_t sweep_ms(const struct http_limits *limits)
 static void admit(struct http_listener *listener, int fd, const union peer_address *address)
 {
 	struct http_server *server = listener->server;
-	bool is_full = server->connections_n >= server->limits.connections_max;
+	bool is_full = server->connections_n >= server->limits.connections_max && !connections_give_place(server);
 
 	if (is_full && server->refused_n >= REFUSED_CONNECTIONS_MAX) {
 		metric_add(METRIC_HTTP_REFUSED, 1);
@@ -341,8 +341,10 @@ struct http_server *http_server_new(struct uv_loop_s *loop, const struct http_li
 	buf_init(&server->out, 2 * HEADERS_BYTES_MAX + READ_BYTES);
 	buf_init(&server->refusal_headers, HEADERS_BYTES_MAX);
 	buf_init(&server->refusal_body, READ_BYTES);
+	uv_idle_init(loop, &server->turn);
 	uv_timer_init(loop, &server->sweep);
 	uv_timer_init(loop, &server->pause);
+	server->turn.data = server;
 	server->sweep.data = server;
 	server->pause.data = server;
 	return server;
@@ -366,15 +368,6 @@ static void close_listeners(struct http_server *server)
 	}
 }
 
-/* A request that has reached the kernel is served, whether we have looked or not. */
-static bool has_unread_bytes(const struct http_connection *connection)
-{
-	uv_os_fd_t fd;
-	int n = 0;
-
-	return uv_fileno((const uv_handle_t *)&connection->tcp, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
-}
-
 void http_server_drain(struct http_server *server)
 {
 	struct http_connection *connection, *next;
@@ -383,7 +376,8 @@ void http_server_drain(struct http_server *server)
 	close_listeners(server);
 	for (connection = server->by_state[CONNECTION_WAITING].first; connection; connection = next) {
 		next = connection->next;
-		if (!connection->is_serving && !has_unread_bytes(connection))
+		/* A request that has reached the kernel is served, whether we have looked or not. */
+		if (!connection->is_serving && !connection_has_unread_bytes(connection))
 			connection_close(connection);
 	}
 }
@@ -403,6 +397,7 @@ void http_server_close(struct http_server *server)
 	for (unsigned state = 0; state < CONNECTION_CLOSED; state++)
 		while (server->by_state[state].first)
 			connection_close(server->by_state[state].first);
+	uv_close((uv_handle_t *)&server->turn, NULL);
 	uv_close((uv_handle_t *)&server->sweep, NULL);
 	uv_close((uv_handle_t *)&server->pause, NULL);
 }

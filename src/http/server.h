@@ -79,12 +79,13 @@ typedef void (*http_refusal)(unsigned status, const char *reason, struct buf *he
 
 /* Beyond each of them stands what happens. */
 struct http_limits {
-	size_t target_bytes_max;	 /* 414 */
-	size_t header_bytes_max;	 /* one header: 431 */
-	size_t head_bytes_max;		 /* all of them: 431 */
-	size_t body_bytes_max;		 /* 413 */
-	size_t buffered_bytes_max;	 /* all bodies of requests not yet answered: 503 with Retry-After */
-	unsigned connections_max;	 /* 503 and close */
+	size_t target_bytes_max;   /* 414 */
+	size_t header_bytes_max;   /* one header: 431 */
+	size_t head_bytes_max;	   /* all of them: 431 */
+	size_t body_bytes_max;	   /* 413 */
+	size_t buffered_bytes_max; /* all requests not yet answered and answers not yet taken: who holds most gets 503
+				      with Retry-After, or is closed in the midst of an answer */
+	unsigned connections_max;  /* the longest idle, or slowest, is closed; when there is none, 503 and close */
 	unsigned connections_per_ip_max; /* 503 and close; loopback peers are not counted, IPv6 ones by their /64 */
 	unsigned requests_per_connection_max; /* the last one is answered with "Connection: close" */
 	int64_t head_us_max;		      /* from the first byte of a request to the end of its head: 408 */

@@ -45,7 +45,7 @@ struct fixture {
 	struct http_exchange *late[LATE_MAX]; /* the server's thread only */
 	size_t late_n;
 	atomic_int late_waiting, sources_closed, handled;
-	atomic_bool wants_late, wants_drain, wants_close, is_idle;
+	atomic_bool wants_late, wants_drain, wants_close, is_idle, is_held;
 };
 
 /* ---- The server's side ---- */
@@ -107,6 +107,15 @@ static void on_request(void *ctx, struct http_exchange *exchange)
 		assert(fixture->late_n < LATE_MAX);
 		fixture->late[fixture->late_n++] = exchange;
 		atomic_fetch_add(&fixture->late_waiting, 1);
+	} else if (str_equal(request->path, STR("/hold"))) {
+		while (atomic_load(&fixture->is_held))
+			poll(NULL, 0, 1);
+		respond_text(exchange, 200, STR("held"), false);
+	} else if (str_equal(request->path, STR("/count"))) {
+		char text[20];
+
+		snprintf(text, sizeof text, "%d", atomic_load(&fixture->handled));
+		respond_text(exchange, 200, str_from(text), false);
 	} else if (str_equal(request->path, STR("/source"))) {
 		respond_source(fixture, exchange, PIECES);
 	} else if (str_equal(request->path, STR("/endless"))) {
@@ -506,6 +515,41 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
 	stop(fixture);
 }
 
+/* While the server is held up, one client sends very many requests in one go and another one a single request. */
+static void test_many_requests_at_once_hold_up_nobody(void **state)
+{
+	enum { MANY = 3000 };
+	struct str one = STR("GET /none HTTP/1.1\r\nHost: a\r\n\r\n");
+	struct fixture *fixture = start(NULL);
+	struct client holder = client_new(fixture), many = client_new(fixture), other = client_new(fixture);
+	size_t consumed = 0;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, MANY * one.n);
+	for (int i = 0; i < MANY; i++)
+		buf_add(&text, one);
+	atomic_store(&fixture->is_held, true);
+	client_send(&holder, STR("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"));
+	wait_for(&fixture->handled, 1);
+	client_send(&many, buf_str(&text));
+	client_send(&other, STR("GET /count HTTP/1.1\r\nHost: a\r\n\r\n"));
+	atomic_store(&fixture->is_held, false);
+	struct reply reply = client_reply(&other, &consumed, false);
+
+	assert_int_equal(reply.status, 200);
+	assert_in_range(strtoul(reply.body.p, NULL, 10), 2, 100);
+	wait_for(&fixture->handled, MANY + 2);
+	consumed = 0;
+	for (int i = 0; i < MANY; i++)
+		assert_int_equal(client_reply(&many, &consumed, false).status, 204);
+	buf_release(&text);
+	client_free(&holder);
+	client_free(&many);
+	client_free(&other);
+	stop(fixture);
+}
+
 static void test_malformed_is_refused_and_closed(void **state)
 {
 	struct fixture *fixture = start(NULL);
@@ -616,6 +660,59 @@ static void test_bodies_share_their_room(void **state)
 		      STR("hi"));
 	client_free(&client);
 	buf_release(&text);
+	stop(fixture);
+}
+
+/* Whoever holds most of what is scarce gives way, not whoever comes last. */
+static void test_the_largest_gives_way(void **state)
+{
+	struct http_limits limits = http_limits_default;
+	size_t consumed = 0, big_consumed = 0;
+	struct buf text;
+
+	(void)state;
+	limits.buffered_bytes_max = 200000;
+	struct fixture *fixture = start(&limits);
+	struct client large = client_new(fixture), small = client_new(fixture);
+
+	buf_init(&text, 1 << 20);
+	buf_printf(&text, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 120000\r\n\r\n%0100000d", 0);
+	client_send(&large, buf_str(&text));
+	buf_clear(&text);
+	buf_printf(&text, "POST /none HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n%060000d", 0);
+	assert_answer(&small, &consumed, buf_str(&text), 204, STR(""));
+	assert_int_equal(client_reply(&large, &big_consumed, false).status, 503);
+	assert_ended(&large, big_consumed);
+	buf_release(&text);
+	client_free(&large);
+	client_free(&small);
+	stop(fixture);
+}
+
+static void test_the_oldest_untaken_answer_gives_way(void **state)
+{
+	struct http_limits limits = http_limits_default;
+	size_t consumed = 0;
+
+	(void)state;
+	limits.buffered_bytes_max = 24 << 20;
+	struct fixture *fixture = start(&limits);
+	struct client silent = client_new(fixture), reader = client_new(fixture);
+
+	client_send(&silent, STR("GET /big HTTP/1.1\r\nHost: a\r\n\r\n"));
+	wait_for(&fixture->handled, 1);
+	client_send(&reader, STR("GET /big HTTP/1.1\r\nHost: a\r\n\r\n"));
+	wait_for(&fixture->handled, 2);
+	assert_int_equal(client_reply(&reader, &consumed, false).body.n, BIG_BYTES);
+	/* What it gets when it reads at last is not the whole. */
+	char bytes[65536];
+	size_t got = 0;
+
+	for (ssize_t n; (n = recv(silent.fd, bytes, sizeof bytes, 0)) > 0; got += (size_t)n)
+		;
+	assert_in_range(got, 1, BIG_BYTES - 1);
+	client_free(&silent);
+	client_free(&reader);
 	stop(fixture);
 }
 
@@ -757,12 +854,49 @@ static void test_connection_limits(void **state)
 	struct fixture *fixture = start(&limits);
 	struct client first = client_new(fixture), second = client_new(fixture);
 
+	/* The longest idle makes room. */
 	assert_answer(&first, &consumed, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 200, STR(small_json));
+	struct client third = client_new(fixture);
+	size_t third_consumed = 0;
+
+	assert_answer(&third, &third_consumed, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 200, STR(small_json));
+	assert_ended(&second, 0);
+	/* When all are busy there is no room. */
+	client_send(&first, STR("GET /late HTTP/1.1\r\nHost: a\r\n\r\n"));
+	client_send(&third, STR("GET /late HTTP/1.1\r\nHost: a\r\n\r\n"));
+	wait_for(&fixture->late_waiting, 2);
 	assert_refused(fixture, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 503, "third");
-	assert_answer(&first, &consumed, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 200, STR(small_json));
+	command(fixture, &fixture->wants_late);
+	assert_answer(&first, &consumed, STR(""), 200, STR("late"));
 	assert_ended(&first, consumed);
 	client_free(&first);
 	client_free(&second);
+	client_free(&third);
+	stop(fixture);
+}
+
+/* One that takes its time with its head makes room for one that does not. */
+static void test_a_slow_head_gives_way(void **state)
+{
+	struct http_limits limits = http_limits_default;
+	size_t consumed = 0;
+
+	(void)state;
+	limits.connections_max = 1;
+	struct fixture *fixture = start(&limits);
+	struct client slow = client_new(fixture);
+
+	client_send(&slow, STR("GET / HT"));
+	for (unsigned status = 503; status == 503; poll(NULL, 0, 10)) {
+		struct client good = client_new(fixture);
+
+		consumed = 0;
+		client_send(&good, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+		status = client_reply(&good, &consumed, false).status;
+		client_free(&good);
+	}
+	assert_ended(&slow, 0);
+	client_free(&slow);
 	stop(fixture);
 }
 
@@ -945,6 +1079,10 @@ int main(void)
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_large_bodies_both_ways),
 		cmocka_unit_test(test_bodies_share_their_room),
+		cmocka_unit_test(test_the_largest_gives_way),
+		cmocka_unit_test(test_the_oldest_untaken_answer_gives_way),
+		cmocka_unit_test(test_a_slow_head_gives_way),
+		cmocka_unit_test(test_many_requests_at_once_hold_up_nobody),
 		cmocka_unit_test(test_expect),
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_slow_bodies_and_slow_readers),
