@@ -23,10 +23,12 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 
+#include "base/clock.h"
 #include "base/metrics.h"
 
 static void connection_resume(struct http_connection *connection);
 static void on_turn(uv_idle_t *turn);
+static void cut(struct http_connection *connection);
 
 struct pending_write {
 	uv_write_t request;
@@ -155,16 +157,35 @@ static void unyield(struct http_connection *connection)
 		uv_idle_stop(&server->turn);
 }
 
+static bool is_over(struct boot begun, int64_t us_max)
+{
+	return boot_since_us(clock_read().boot, begun) >= us_max;
+}
+
+/* Whether so much was served since the loop last asked the sockets that the others wait for another turn. */
+static bool is_turn_spent(struct http_server *server)
+{
+	uint64_t now = uv_now(server->loop);
+
+	if (server->turn_at_ms != now) {
+		server->turn_at_ms = now;
+		server->turn_begun = clock_read().boot;
+		return false;
+	}
+	return is_over(server->turn_begun, TURNS_US_MAX);
+}
+
 static void on_turn(uv_idle_t *turn)
 {
 	struct http_server *server = turn->data;
+	struct boot begun = clock_read().boot;
 
-	for (int i = 0; i < YIELDED_PER_TURN_MAX && server->yielded.first; i++) {
+	do {
 		struct http_connection *connection = server->yielded.first;
 
 		unyield(connection);
 		connection_resume(connection);
-	}
+	} while (server->yielded.first && !is_over(begun, TURNS_US_MAX));
 }
 
 /* ---- Room ---- */
@@ -220,7 +241,7 @@ static void make_room(struct http_server *server, struct http_connection *readin
 		connection_refuse(largest, 503, reason);
 	} else {
 		metric_add(METRIC_HTTP_REFUSED, 1);
-		connection_close(largest);
+		cut(largest);
 	}
 }
 
@@ -237,7 +258,7 @@ static void on_closed(uv_handle_t *handle)
 	free(connection);
 }
 
-void connection_close(struct http_connection *connection)
+static void end(struct http_connection *connection, bool takes_back)
 {
 	struct http_exchange *exchange = connection->exchange;
 
@@ -254,7 +275,20 @@ void connection_close(struct http_connection *connection)
 	else
 		exchange_release(exchange);
 	connection_move(connection, CONNECTION_CLOSED);
-	uv_close((uv_handle_t *)&connection->tcp, on_closed);
+	if (!takes_back || uv_tcp_close_reset(&connection->tcp, on_closed) < 0)
+		uv_close((uv_handle_t *)&connection->tcp, on_closed);
+}
+
+void connection_close(struct http_connection *connection)
+{
+	end(connection, false);
+}
+
+/* With a reset, which also throws away what the kernel holds: otherwise it would keep megabytes for minutes for a peer
+ * that does not read. */
+static void cut(struct http_connection *connection)
+{
+	end(connection, true);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
@@ -506,11 +540,15 @@ static size_t take(struct http_connection *connection, struct str bytes)
 static struct str serve(struct http_connection *connection, struct str bytes)
 {
 	unsigned end = connection->requests_n + REQUESTS_PER_TURN_MAX;
+	struct boot begun = clock_read().boot;
 
 	assert(!connection->is_serving);
 	connection->is_serving = true;
-	while (bytes.n > 0 && is_reading(connection) && connection->requests_n != end)
+	while (bytes.n > 0 && is_reading(connection) && connection->requests_n != end) {
 		bytes = str_slice(bytes, take(connection, bytes), bytes.n);
+		if (is_over(begun, TURN_US_MAX))
+			break;
+	}
 	connection->is_serving = false;
 	if (connection->state >= CONNECTION_LINGERING)
 		bytes.n = 0;
@@ -551,7 +589,7 @@ static void on_bytes(struct http_connection *connection, struct str bytes)
 	}
 	assert(connection->stash.n == 0);
 
-	struct str rest = serve(connection, bytes);
+	struct str rest = is_turn_spent(connection->server) ? bytes : serve(connection, bytes);
 
 	if (rest.n > 0) {
 		buf_add(&connection->stash, rest);
@@ -652,7 +690,7 @@ static void on_write_expired(struct http_connection *connection)
 	size_t taken = connection->unsent_bytes - unsent;
 
 	if (taken == 0 || taken < limits->body_bytes_per_second_min * ms_of(limits->write_us_max) / 1000) {
-		connection_close(connection);
+		cut(connection);
 		return;
 	}
 	connection_move(connection, CONNECTION_WRITING);

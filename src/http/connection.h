@@ -20,7 +20,8 @@ enum {
 	LINGER_MS = 2000,	       /* how long a peer may go on sending after its last answer */
 	LINGER_BYTES_MAX = 16 << 20,
 	REQUESTS_PER_TURN_MAX = 8, /* of one connection; then the others have their turn */
-	YIELDED_PER_TURN_MAX = 16, /* connections that go on in one turn with what they had sent before their turn */
+	TURN_US_MAX = 500,	   /* the same, in time */
+	TURNS_US_MAX = 4000,	   /* of all; then the sockets are asked again */
 	HEAD_PATIENCE_MS = 1000,   /* a head takes no longer where connections are scarce */
 	PLACE_TRIES_MAX = 16,	   /* idle connections looked at for one whose place may be taken */
 	HEADERS_BYTES_MAX = 65536, /* of an answer: all ours */
@@ -125,7 +126,9 @@ struct http_server {
 	unsigned pooled_n;
 	size_t buffered_bytes; /* held for clients: unfinished requests, early ones, answers that are not taken yet */
 	struct yielded_list yielded; /* the longest waiting first */
-	uv_idle_t turn;		     /* runs while there are yielded ones */
+	uint64_t turn_at_ms;	     /* uv_now() */
+	struct boot turn_begun;
+	uv_idle_t turn; /* runs while there are yielded ones */
 	uv_timer_t sweep, pause;
 	bool is_draining, is_closed;
 	struct buf out, refusal_headers, refusal_body; /* used within one call */

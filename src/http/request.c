@@ -145,20 +145,32 @@ static bool accept_extra(struct request_reader *reader)
 	return ++reader->extra_bytes <= reader->limits->head_bytes_max;
 }
 
+static uint64_t hex_value(char digit)
+{
+	return (uint64_t)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+}
+
+/* Sixteen digits fit. A chunk that announces more than the body may have is refused before its data. */
 static bool accept_size_byte(struct request_reader *reader, char byte)
 {
 	if (is_of(byte, HEX)) {
-		reader->is_last_chunk = byte == '0' && (reader->chunk_digits == 0 || reader->is_last_chunk);
+		reader->chunk_n = reader->chunk_n << 4 | hex_value(byte);
 		return ++reader->chunk_digits <= CHUNK_DIGITS_MAX;
 	}
+	reader->is_last_chunk = reader->chunk_n == 0;
 	reader->chunk = byte == ';' ? CHUNK_EXTENSION : CHUNK_SIZE_LF;
-	return reader->chunk_digits > 0 && (byte == ';' || byte == '\r');
+	if (reader->chunk_digits == 0 || (byte != ';' && byte != '\r'))
+		return false;
+	if (reader->chunk_n > reader->limits->body_bytes_max - reader->body.n)
+		request_refuse(reader, 413, "the body is too large");
+	return true;
 }
 
 static bool accept_data_lf(struct request_reader *reader, char byte)
 {
 	reader->chunk = CHUNK_SIZE;
 	reader->chunk_digits = 0;
+	reader->chunk_n = 0;
 	return byte == '\n';
 }
 
@@ -210,7 +222,7 @@ static void accept_framing(struct request_reader *reader, const char *end)
 {
 	if (!reader->is_chunked)
 		return;
-	for (const char *at = reader->framing_at; at < end; at++) {
+	for (const char *at = reader->framing_at; at < end && reader->step != REQUEST_REFUSED; at++) {
 		if (!accept_framing_byte(reader, *at)) {
 			if (reader->extra_bytes > reader->limits->head_bytes_max)
 				request_refuse(reader, 431, "the chunk extensions and trailers are too large");

@@ -62,6 +62,7 @@ struct request_reader {
 	const char *framing_at; /* within the bytes being fed: first byte that llhttp has not called body */
 	enum request_chunk chunk;
 	unsigned chunk_digits;
+	uint64_t chunk_n; /* its size */
 	bool is_last_chunk;
 	size_t extra_bytes; /* of extensions and trailers */
 };

@@ -262,6 +262,7 @@ static void test_limits(void **state)
 		{ "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 51\r\n\r\n", 0, "", 413 },
 		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n32\r\n", 50, "\r\n0\r\n\r\n", 0 },
 		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n33\r\n", 51, "\r\n0\r\n\r\n", 413 },
+		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", 0, "", 413 },
 		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;", 300, "\r\nx\r\n0\r\n\r\n", 0 },
 		{ "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1;", 301, "\r\nx\r\n0\r\n\r\n",
 		  431 },
