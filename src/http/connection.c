@@ -254,7 +254,6 @@ static void on_closed(uv_handle_t *handle)
 	list_remove(&connection->server->by_state[CONNECTION_CLOSED], connection);
 	buf_release(&connection->stash);
 	count_waiting(connection);
-	http_server_forget(connection);
 	free(connection);
 }
 
@@ -275,6 +274,7 @@ static void end(struct http_connection *connection, bool takes_back)
 	else
 		exchange_release(exchange);
 	connection_move(connection, CONNECTION_CLOSED);
+	http_server_forget(connection);
 	if (!takes_back || uv_tcp_close_reset(&connection->tcp, on_closed) < 0)
 		uv_close((uv_handle_t *)&connection->tcp, on_closed);
 }
@@ -629,6 +629,7 @@ struct http_connection *connection_open(struct http_server *server, int fd, cons
 		close(fd);
 		connection->state = CONNECTION_CLOSED;
 		list_append(&server->by_state[CONNECTION_CLOSED], connection);
+		http_server_forget(connection);
 		uv_close((uv_handle_t *)&connection->tcp, on_closed);
 		return NULL;
 	}

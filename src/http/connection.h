@@ -139,7 +139,7 @@ struct http_server {
 };
 
 /* server.c */
-/* The last thing that happens to a connection, before its memory goes. */
+/* Its place is free again, from the moment that it ends. */
 void http_server_forget(struct http_connection *connection);
 struct str http_server_date(struct http_server *server);
 

@@ -875,6 +875,32 @@ static void test_connection_limits(void **state)
 	stop(fixture);
 }
 
+/* Who leaves makes room at once, also for one that comes in the same turn of the loop. */
+static void test_a_place_is_free_at_once(void **state)
+{
+	struct http_limits limits = http_limits_default;
+	size_t consumed = 0;
+
+	(void)state;
+	limits.connections_max = 2;
+	struct fixture *fixture = start(&limits);
+	struct client busy = client_new(fixture), leaving = client_new(fixture);
+
+	client_send(&busy, STR("GET /late HTTP/1.1\r\nHost: a\r\n\r\n"));
+	wait_for(&fixture->late_waiting, 1);
+	atomic_store(&fixture->is_held, true);
+	client_send(&leaving, STR("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n"));
+	wait_for(&fixture->handled, 2);
+	client_free(&leaving);
+	struct client coming = client_new(fixture);
+
+	atomic_store(&fixture->is_held, false);
+	assert_answer(&coming, &consumed, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 200, STR(small_json));
+	client_free(&busy);
+	client_free(&coming);
+	stop(fixture);
+}
+
 /* One that takes its time with its head makes room for one that does not. */
 static void test_a_slow_head_gives_way(void **state)
 {
@@ -1082,6 +1108,7 @@ int main(void)
 		cmocka_unit_test(test_the_largest_gives_way),
 		cmocka_unit_test(test_the_oldest_untaken_answer_gives_way),
 		cmocka_unit_test(test_a_slow_head_gives_way),
+		cmocka_unit_test(test_a_place_is_free_at_once),
 		cmocka_unit_test(test_many_requests_at_once_hold_up_nobody),
 		cmocka_unit_test(test_expect),
 		cmocka_unit_test(test_deadlines),
