@@ -24,6 +24,12 @@ METRICS_USER, METRICS_PASSWORD = "metrics-user", "metrics-password"
 PASSWORD = "correct horse battery staple 42"
 
 
+def is_sanitized():
+    """Such a binary is slow and keeps freed memory for a while: its figures of time and memory prove nothing."""
+    with open(BINARY, "rb") as binary:
+        return b"__asan_init" in binary.read()
+
+
 class Process:
     """One run of `serve`: the child, the lines of its stderr, and a condition that tells when one arrives.
 
