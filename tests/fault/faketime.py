@@ -121,6 +121,10 @@ class Clock:
         self.rate_ppb = rate_ppb
         self._write()
 
+    def freeze(self):
+        """All clocks stand still until the next slew, so that a start happens at a known instant. Timers do not end."""
+        self.slew(-PPB)
+
     def tell(self):
         try:
             fifo = os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK)
