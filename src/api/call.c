@@ -131,7 +131,11 @@ static void refuse_for_now(struct api_call *call, struct str text)
 
 void call_unavailable(struct api_call *call, const char *what, enum err code)
 {
-	log_event(LOG_ERROR, "request_failed", log_text("what", what), log_text("error", err_name(code)));
+	/* Of a write the store thread has told more. */
+	const char *detail = call->written ? "" : store_last_error(call->api->options.reader);
+
+	log_event(LOG_ERROR, "request_failed", log_text("what", what), log_text("error", err_name(code)),
+		  log_text("detail", detail));
 	refuse_for_now(call, STR("The database does not answer at the moment. Nothing was changed; try again."));
 }
 
@@ -157,11 +161,8 @@ bool call_found(struct api_call *call, enum err code)
 		return true;
 	if (code == ERR_NOT_FOUND)
 		call_not_found(call);
-	else {
-		log_event(LOG_ERROR, "store_read_failed",
-			  log_text("error", store_last_error(call->api->options.reader)));
+	else
 		call_unavailable(call, "read", code);
-	}
 	return false;
 }
 

@@ -151,7 +151,7 @@ static void remember(int fd, off_t at, size_t n)
 	if (!entry)
 		abort();
 	/* Open for writing alone: it cannot be taken back. */
-	if (pread(fd, entry->bytes, n, at) != (ssize_t)n) {
+	if (REAL(pread)(fd, entry->bytes, n, at) != (ssize_t)n) {
 		free(entry);
 		return;
 	}
@@ -211,6 +211,23 @@ int open(const char *path, int flags, ...)
 }
 
 int open64(const char *path, int flags, ...) __attribute__((alias("open")));
+
+static ssize_t read_at(int fd, void *bytes, size_t n, off_t at)
+{
+	struct rule *rule = failing_fd("pread", fd);
+
+	return rule ? fail(rule) : REAL(pread)(fd, bytes, n, at);
+}
+
+ssize_t pread(int fd, void *bytes, size_t n, off_t at)
+{
+	return read_at(fd, bytes, n, at);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t n, off64_t at)
+{
+	return read_at(fd, bytes, n, at);
+}
 
 static ssize_t write_at(int fd, const void *bytes, size_t n, off_t at)
 {
