@@ -373,7 +373,7 @@ static void a_job_undone_beyond_the_cache_costs_no_commit(void **state)
 	close(ends[0]);
 	close(ends[1]);
 	fixture_open(f);
-	assert_true(answered > 10);
+	assert_true(answered >= 10); /* those of the groups that undid nothing */
 	assert_int_equal(count(f, STORE_SCHEDULES), answered);
 	assert_whole(f);
 }
