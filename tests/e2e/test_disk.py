@@ -126,7 +126,7 @@ def test_damage_met_while_serving_shows_in_readiness(faulty):
     until(lambda: faulty.api(faulty.token).get(PATH).status == 503, timeout=10)
     status, reason = ready(faulty)
     assert status == 503 and "damaged" in reason and "backup" in reason
-    faulty.process.wait_line(lambda entry: "I/O error" in entry.get("detail", ""), 10)
+    faulty.process.wait_line(lambda entry: re.search("I/O error|malformed", entry.get("detail", "")), 10)
     faulty.faults.disarm()
     assert faulty.api(faulty.token).get(PATH).status == 200
     assert ready(faulty)[0] == 503      # until a start has checked the file
