@@ -98,9 +98,10 @@ def pour(bytes_n, wrap=lambda piece: piece):
     async def step(talk):
         sent = 0
         try:
-            while sent < bytes_n:
+            # Behind the end of the connection, once it has heard of it, asyncio takes and forgets whatever is written.
+            while sent < bytes_n and not talk.reader.at_eof():
                 await talk.write(wrap(PIECE))
-                await asyncio.sleep(0)      # else asyncio does not hear that the connection is gone, and throws away
+                await asyncio.sleep(0)
                 sent += len(PIECE)
                 talk.listener.poured = max(talk.listener.poured, sent)
         except OSError:

@@ -5,9 +5,10 @@
     python3 tests/fault/requeue.py [--runs 1000] [--rounds 20] [--seed N]
 
 All runs are failed tasks at first (410). A round asks to requeue them all, kills the service at a random moment from before
-the request to after its last delivery, starts it again, and waits until no run is open. Then:
+the request, in every other round from its answer, to after its last delivery, starts it again, and waits until no run is open. Then:
   - the requeue was one transaction: either every run went out again, or, when it was not acknowledged, perhaps none;
-  - a run went out once, or twice when the kill caught it on the wire, always under its own id and in order of attempts;
+  - a run went out once, or twice when the kill caught it between its start and its record, always under its own id and as
+    the same attempt;
   - the same failed tasks are on record as before, none more, none less, each with its attempts up to the last one.
 In the last round the receiver is well again and nobody is killed: every run is delivered and no failed task is left.
 """
@@ -32,7 +33,7 @@ from harness.wait import until                      # noqa: E402
 
 FAILED = "/api/v1/failed-tasks/"
 PAST = "2001-02-03T04:05:06Z"
-IN_FLIGHT_MAX = 128         # to one host
+IN_FLIGHT_S = 2.0           # an answer is committed within this time, also in a sanitizer build on a busy machine
 KEPT_MAX = 10               # attempts of a run that stay on record
 SETTLE_S = 120
 
@@ -83,35 +84,52 @@ class Trial:
         finally:
             api.close()
 
-    def play(self, number, kill_after_s):
-        """One round; None: nobody is killed."""
+    def play(self, number, kill_after_s=None, is_heard=True):
+        """One round. Without a time nobody is killed; it counts from the answer, or, not heard, from the question."""
         before, answered = len(self.listener.requests), []
         asking = threading.Thread(target=self.ask, args=(answered,))
         asking.start()
-        if kill_after_s is None:
+        if is_heard:
             asking.join()
-        else:
+        killed_at = 0.0
+        if kill_after_s is not None:
             time.sleep(kill_after_s)        # where in the requeue the kill comes is what is drawn
+            killed_at = time.time()
             self.service.kill()
             asking.join()
             self.service.start()
         until(self.is_over, timeout=SETTLE_S, pause=0.1, what="every run to end")
+        self.check_twice(number, killed_at, self.listener.requests[before:])
         self.judge(number, answered, self.listener.requests[before:])
+
+    def check_twice(self, number, killed_at, requests):
+        """Whatever went out twice was on the wire, or its answer not yet on disk, when the kill came (P5)."""
+        firsts, twice = {}, 0
+        for request in requests:
+            if request.run_id not in firsts:
+                firsts[request.run_id] = request
+                continue
+            twice += 1
+            if not killed_at - IN_FLIGHT_S <= firsts[request.run_id].at <= killed_at + 0.05 <= request.at + 0.05:
+                self.fail(number, f"run {request.run_id} was sent at {firsts[request.run_id].at} and {request.at},"
+                                  f" killed at {killed_at}")
+            if request.attempt != firsts[request.run_id].attempt:
+                self.fail(number, f"run {request.run_id} was sent again as attempt {request.attempt}")
+        self.found["sent_twice"] += twice
+        self.found["sent_twice_most"] = max(twice, self.found["sent_twice_most"])
 
     def judge(self, number, answered, requests):
         counts = collections.Counter(request.run_id for request in requests)
-        sent_twice = sum(count > 1 for count in counts.values())
         if answered and answered != [201]:
             self.fail(number, f"the requeue was answered {answered}")
         if len(counts) not in ((self.runs,) if answered else (0, self.runs)):
             self.fail(number, f"{len(counts)} of {self.runs} runs went out again, acknowledged: {bool(answered)}")
         if set(counts) - set(self.tasks):
             self.fail(number, f"{len(set(counts) - set(self.tasks))} runs under ids that no failed task has")
-        if max(counts.values(), default=0) > 2 or sent_twice > IN_FLIGHT_MAX:
-            self.fail(number, f"{sent_twice} runs went out twice, one {max(counts.values())} times")
+        if max(counts.values(), default=0) > 2:
+            self.fail(number, f"a run went out {max(counts.values())} times")
         self.found["acknowledged"] += bool(answered)
         self.found["unheard"] += not counts
-        self.found["sent_twice"] += sent_twice
         self.found["requests"] += len(requests)
         if self.status == 410:
             self.compare(number, counts)
@@ -138,13 +156,13 @@ def run(runs, rounds, seed, folder, say):
         trial = Trial(service, endpoint, runs, say)
         trial.make()
         begun = time.monotonic()
-        trial.play(0, None)     # undisturbed: how long is a requeue?
+        trial.play(0)       # undisturbed: how long is a requeue?
         whole_s = time.monotonic() - begun
         for number in range(1, rounds + 1):
-            trial.play(number, dice.choice((0.02, 0.1, 1)) * dice.random() * whole_s)
+            trial.play(number, dice.choice((0.02, 0.1, 1)) * dice.random() * whole_s, is_heard=number % 2 == 0)
             say(f"requeue: round {number} of {rounds}, {dict(trial.found)}")
         trial.status = 200
-        trial.play(rounds + 1, None)
+        trial.play(rounds + 1)
         if trial.failed_tasks():
             trial.fail(rounds + 1, f"{len(trial.failed_tasks())} failed tasks are left")
         service.stop()
