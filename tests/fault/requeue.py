@@ -4,8 +4,9 @@
 
     python3 tests/fault/requeue.py [--runs 1000] [--rounds 20] [--seed N]
 
-All runs are failed tasks at first (410). A round asks to requeue them all, kills the service at a random moment from before
-the request, in every other round from its answer, to after its last delivery, starts it again, and waits until no run is open. Then:
+All runs are failed tasks at first (410). A round asks to requeue them all and kills the service at a random moment: in every
+other round from the question on, else from the answer on, up to the last delivery. It starts it again and waits until no run
+is open. Then:
   - the requeue was one transaction: either every run went out again, or, when it was not acknowledged, perhaps none;
   - a run went out once, or twice when the kill caught it between its start and its record, always under its own id and as
     the same attempt;
