@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A fast receiver of callbacks: answers 200 to every POST and keeps what a measurement needs to know of it.
  *
- *   receiver PORT [HOSTS]   listens on 127.0.0.1, and with HOSTS also on 127.0.1.1 to 127.0.1.HOSTS
+ *   receiver PORT [HOSTS [LOG]]   listens on 127.0.0.1, and with HOSTS also on 127.0.1.1 to 127.0.1.HOSTS
  *   POST /hang    is never answered, and not counted
  *   GET /report
  * {"count":…,"ids":…,"duplicates":…,"early":…,"lateness_us":{"p50":…,"p99":…,"p999":…,"max":…},"first_us":…,"last_us":…}
@@ -9,7 +9,11 @@
  *   POST /window  forgets everything but the ids: what is doubled later is seen
  *
  * Lateness is the arrival here minus the request's Seed-Planned-At, both on this machine's wall clock; first attempts
- * only (Seed-Attempt: 1). One thread, epoll, keep-alive, loopback only. It stops by SIGTERM. */
+ * only (Seed-Attempt: 1). One thread, epoll, keep-alive, loopback only. It stops by SIGTERM.
+ *
+ * Three paths answer otherwise: /gone/ 410 and /flaky/ 500 to a first attempt, /slow/ 200 after SLOW_US. With LOG every
+ * callback is a line there: arrival in microseconds, run, attempt, schedule, planned instant, status, path and body,
+ * with tabs between. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -25,10 +29,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 16384, BUFFER_BYTES = 16384, EVENTS_MAX = 512 };
+enum { CONNECTIONS_MAX = 16384, BUFFER_BYTES = 16384, EVENTS_MAX = 512, SLOW_US = 20000, LOG_BUFFER_BYTES = 1 << 20 };
 
 struct connection {
 	size_t n;
+	bool is_slow; /* its answer waits in `slow` */
 	char bytes[BUFFER_BYTES];
 };
 
@@ -47,6 +52,22 @@ static struct {
 
 static struct connection *connections[CONNECTIONS_MAX];
 static int listener_last; /* listeners are opened first, so no connection has a descriptor up to this */
+static FILE *log_file;	  /* NULL: no log */
+
+/* Answers that wait, oldest first: a ring with a place for every connection. */
+static struct {
+	struct {
+		int fd;
+		struct connection *connection;
+		int64_t due_us;
+	} list[CONNECTIONS_MAX];
+	size_t first, n;
+} slow;
+
+static const char ok_answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+static const char gone_answer[] = "HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n";
+static const char broken_answer[] = "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n";
+
 static volatile sig_atomic_t stopped;
 
 static void die(const char *what)
@@ -147,11 +168,10 @@ static int64_t parse_planned(const char *p)
 	return second_us + micro;
 }
 
-static void note_callback(const char *head)
+static void note_callback(const char *head, int64_t now)
 {
 	const char *id = strstr(head, "\r\nIdempotency-Key: \""), *planned = strstr(head, "\r\nSeed-Planned-At: ");
 	const char *attempt = strstr(head, "\r\nSeed-Attempt: ");
-	int64_t now = now_us();
 
 	seen.count++;
 	if (!seen.first_us)
@@ -161,6 +181,81 @@ static void note_callback(const char *head)
 		note_id((struct id){ hex_run(id + 20, 16), hex_run(id + 39, 16) });
 	if (planned && attempt && attempt[16] == '1' && attempt[17] == '\r')
 		note_lateness(now - parse_planned(planned + 19));
+}
+
+static bool has_path(const char *head, const char *prefix)
+{
+	return strncmp(head, "POST ", 5) == 0 && strncmp(head + 5, prefix, strlen(prefix)) == 0;
+}
+
+/* The value of a header that the service writes, up to its line's end or the closing quote. */
+static void log_header(const char *head, const char *name)
+{
+	const char *value = strstr(head, name);
+
+	value = value ? value + strlen(name) : "";
+	fprintf(log_file, "%.*s\t", (int)strcspn(value, "\"\r"), value);
+}
+
+static void log_callback(const char *head, size_t head_n, size_t whole_n, int64_t now, const char *status)
+{
+	const char *path = strchr(head, ' ');
+
+	fprintf(log_file, "%" PRId64 "\t", now);
+	log_header(head, "\r\nIdempotency-Key: \"");
+	log_header(head, "\r\nSeed-Attempt: ");
+	log_header(head, "\r\nSeed-Schedule-Id: ");
+	log_header(head, "\r\nSeed-Planned-At: ");
+	fprintf(log_file, "%.3s\t%.*s\t", status, path ? (int)strcspn(path + 1, " \r") : 0, path ? path + 1 : "");
+	fwrite(head + head_n, 1, whole_n - head_n, log_file);
+	putc('\n', log_file);
+}
+
+/* Notes one callback and returns its answer. */
+static const char *take_callback(const char *head, size_t head_n, size_t whole_n)
+{
+	const char *attempt = strstr(head, "\r\nSeed-Attempt: ");
+	bool is_first = attempt && attempt[16] == '1' && attempt[17] == '\r';
+	const char *answer = ok_answer;
+	int64_t now = now_us();
+
+	if (is_first && has_path(head, "/gone/"))
+		answer = gone_answer;
+	else if (is_first && has_path(head, "/flaky/"))
+		answer = broken_answer;
+	note_callback(head, now);
+	if (log_file)
+		log_callback(head, head_n, whole_n, now, answer + strlen("HTTP/1.1 "));
+	return answer;
+}
+
+static void answer_later(int fd, struct connection *connection)
+{
+	size_t at = (slow.first + slow.n++) % CONNECTIONS_MAX;
+
+	connection->is_slow = true;
+	slow.list[at].fd = fd;
+	slow.list[at].connection = connection;
+	slow.list[at].due_us = now_us() + SLOW_US;
+}
+
+/* Sends what is due; returns how long epoll may wait for the next, in ms. */
+static int answer_slow(void)
+{
+	for (; slow.n > 0; slow.n--, slow.first = (slow.first + 1) % CONNECTIONS_MAX) {
+		int fd = slow.list[slow.first].fd;
+		int64_t wait_us = slow.list[slow.first].due_us - now_us();
+		struct connection *connection = slow.list[slow.first].connection;
+
+		if (wait_us > 0)
+			return (int)(wait_us / 1000) + 1;
+		if (connections[fd] != connection || !connection->is_slow)
+			continue;
+		connection->is_slow = false;
+		if (send(fd, ok_answer, sizeof ok_answer - 1, MSG_NOSIGNAL) < 0)
+			perror("receiver: a slow answer");
+	}
+	return -1;
 }
 
 static int by_size(const void *a, const void *b)
@@ -208,9 +303,8 @@ static void forget(void)
 }
 
 /* Takes whole requests from the front of the buffer and answers them; returns what to send, or -1 to close. */
-static int answer_all(struct connection *connection, char *out, size_t room)
+static int answer_all(int fd, struct connection *connection, char *out, size_t room)
 {
-	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 	int sent = 0;
 
 	for (;;) {
@@ -221,7 +315,8 @@ static int answer_all(struct connection *connection, char *out, size_t room)
 			return connection->n == BUFFER_BYTES - 1 ? -1 : sent;
 		*end = '\0';
 		const char *length = strstr(connection->bytes, "\r\nContent-Length: ");
-		size_t whole = (size_t)(end + 4 - connection->bytes) + (length ? (size_t)atol(length + 18) : 0);
+		size_t head_n = (size_t)(end + 4 - connection->bytes);
+		size_t whole = head_n + (length ? (size_t)atol(length + 18) : 0);
 
 		*end = '\r';
 		if (whole > BUFFER_BYTES - 1)
@@ -231,14 +326,20 @@ static int answer_all(struct connection *connection, char *out, size_t room)
 		if (strncmp(connection->bytes, "GET /report ", 12) == 0) {
 			sent += report(out + sent, room - (size_t)sent);
 		} else if (strncmp(connection->bytes, "POST /hang ", 11) != 0) {
+			const char *answer = ok_answer;
+
 			if (strncmp(connection->bytes, "POST /reset ", 12) == 0)
 				forget();
 			else if (strncmp(connection->bytes, "POST /window ", 13) == 0)
 				open_window();
 			else
-				note_callback(connection->bytes);
-			memcpy(out + sent, ok, sizeof ok - 1);
-			sent += (int)sizeof ok - 1;
+				answer = take_callback(connection->bytes, head_n, whole);
+			if (has_path(connection->bytes, "/slow/")) {
+				answer_later(fd, connection);
+			} else {
+				memcpy(out + sent, answer, strlen(answer));
+				sent += (int)strlen(answer);
+			}
 		}
 		memmove(connection->bytes, connection->bytes + whole, connection->n - whole);
 		connection->n -= whole;
@@ -266,7 +367,7 @@ static void on_readable(int fd)
 	connection->n += (size_t)n;
 	int answer;
 
-	while ((answer = answer_all(connection, out, sizeof out)) > 0 &&
+	while ((answer = answer_all(fd, connection, out, sizeof out)) > 0 &&
 	       send(fd, out, (size_t)answer, MSG_NOSIGNAL) == answer)
 		;
 	if (answer != 0)
@@ -285,6 +386,7 @@ static void on_acceptable(int epoll, int listener)
 			continue;
 		}
 		connections[fd]->n = 0;
+		connections[fd]->is_slow = false;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 	}
@@ -321,20 +423,22 @@ int main(int argc, char **argv)
 	struct epoll_event events[EVENTS_MAX];
 	struct sigaction action = { .sa_handler = on_stop };
 
-	if (argc != 2 && argc != 3) {
-		fprintf(stderr, "usage: receiver PORT [HOSTS] (port 0 takes a free one; it is printed)\n");
+	if (argc < 2 || argc > 4) {
+		fprintf(stderr, "usage: receiver PORT [HOSTS [LOG]] (port 0 takes a free one; it is printed)\n");
 		return 2;
 	}
+	if (argc == 4 && (!(log_file = fopen(argv[3], "a")) || setvbuf(log_file, NULL, _IOFBF, LOG_BUFFER_BYTES)))
+		die("receiver: log");
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	int epoll = epoll_create1(EPOLL_CLOEXEC), port = listen_on(epoll, INADDR_LOOPBACK, atoi(argv[1]));
 
-	for (int host = 1; argc == 3 && host <= atoi(argv[2]) && host < 256; host++)
+	for (int host = 1; argc >= 3 && host <= atoi(argv[2]) && host < 256; host++)
 		listen_on(epoll, (uint32_t)(0x7f000100 + host), port);
 	printf("%d\n", port);
 	fflush(stdout);
 	while (!stopped) {
-		int n = epoll_wait(epoll, events, EVENTS_MAX, -1);
+		int n = epoll_wait(epoll, events, EVENTS_MAX, answer_slow());
 
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.fd <= listener_last)
@@ -342,6 +446,8 @@ int main(int argc, char **argv)
 			else
 				on_readable(events[i].data.fd);
 		}
+		if (log_file && fflush(log_file))
+			die("receiver: log");
 	}
 	return 0;
 }

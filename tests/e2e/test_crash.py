@@ -6,7 +6,6 @@ import random
 import pytest
 
 import crash
-import crash_load
 
 # SEED_CRASH_SEED repeats a trial; the seed of every trial is printed.
 SEED = int(os.environ.get("SEED_CRASH_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -14,10 +13,6 @@ SEED = int(os.environ.get("SEED_CRASH_SEED") or random.SystemRandom().randrange(
 
 def test_a_few_kills(tmp_path):
     assert crash.run(6, SEED, tmp_path) == []
-
-
-def test_a_few_kills_under_load(tmp_path):
-    assert crash_load.run(5, 300, SEED, tmp_path) == []
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 
-from e2e.crash_load import make_schedules, report, start_receiver
+from harness.arrivals import report, start_receiver
 from harness.client import Raw, head
 from harness.service import BINARY, Service, is_sanitized
 from harness.wait import until
@@ -351,6 +351,15 @@ def worse(first, second):
             "late_ms": max(first["late_ms"], second["late_ms"], key=lambda late: late["p99"])}
 
 
+def make_schedules(service, token, port):
+    """Made over a second, so that their instants are spread over every second."""
+    api, begun = service.api(token), time.monotonic()
+    for n in range(DELIVERIES_PER_S):
+        time.sleep(max(0.0, begun + n / DELIVERIES_PER_S - time.monotonic()))
+        api.create(endpoint=f"http://127.0.0.1:{port}/{n}", interval_definition="1 seconds")
+    api.close()
+
+
 def run(verdict, budget, seed, names=None, baseline_s=4):
     """`budget`: members of a crowd; a list of `names` runs those crowds alone."""
     del seed    # nothing here is drawn
@@ -359,7 +368,7 @@ def run(verdict, budget, seed, names=None, baseline_s=4):
         try:
             token = service.create_user("slow")
             service.start()
-            make_schedules(service, token, port, DELIVERIES_PER_S)
+            make_schedules(service, token, port)
             until(lambda: report(port)["count"] > DELIVERIES_PER_S, what="the first deliveries")
             before = baseline(service, token, port, baseline_s)
             for name, crowd in crowds(token).items():

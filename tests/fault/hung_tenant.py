@@ -25,10 +25,10 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 if str(TESTS) not in sys.path:
     sys.path.insert(0, str(TESTS))
 
-from e2e.crash_load import report, start_receiver   # noqa: E402
-from fault.endpoint import Endpoint, hang           # noqa: E402
-from harness.service import Service                 # noqa: E402
-from harness.times import iso                       # noqa: E402
+from fault.endpoint import Endpoint, hang                   # noqa: E402
+from harness.arrivals import report, start_receiver         # noqa: E402
+from harness.service import Service                         # noqa: E402
+from harness.times import iso                               # noqa: E402
 
 LANE_IN_FLIGHT_MAX = 128
 HANGING_MAX = 16            # a 64th of the 1,024 that may be on the wire

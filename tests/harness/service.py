@@ -168,19 +168,26 @@ class Service:
 
     # ---- the process ----
 
-    def start(self, *more, timeout=30):
+    def spawn(self, *more, env=None):
+        """Starts the process without waiting for it. `env`: for this one alone."""
         assert self.process is None, "already started"
-        self.process = Process(self.command(*more), self.directory, self.environment)
+        self.process = Process(self.command(*more), self.directory, {**self.environment, **(env or {})})
+
+    def wait_ready(self, timeout=30):
+        ready = self.process.wait_line(lambda entry: entry.get("event") == "ready", timeout)
+        self.address = split_address(ready["listen"])
+        if self.metrics:
+            self.metrics_address = split_address(ready["metrics_listen"])
+
+    def start(self, *more, timeout=30):
+        self.spawn(*more)
         try:
-            ready = self.process.wait_line(lambda entry: entry.get("event") == "ready", timeout)
+            self.wait_ready(timeout)
         except AssertionError:
             self.process.child.kill()
             self.process.finish(10)
             self.process = None
             raise
-        self.address = split_address(ready["listen"])
-        if self.metrics:
-            self.metrics_address = split_address(ready["metrics_listen"])
         return self
 
     @property
