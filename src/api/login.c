@@ -9,12 +9,16 @@
 #include <assert.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "api/call.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "core/address.h"
+
+enum { HASHING_NICENESS = 10 };
 
 struct login {
 	uv_work_t work;
@@ -181,10 +185,18 @@ static void remember(const struct login *login, struct boot now)
 
 static void start_next(struct api *api);
 
+/* Hashing is heavy on purpose; guesses by the dozen must not make a delivery late. Linux has priorities of threads,
+ * setpriority(2). */
+static void step_back(void)
+{
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), HASHING_NICENESS);
+}
+
 static void on_work(uv_work_t *work)
 {
 	struct login *login = work->data;
 
+	step_back();
 	login->is_right = password_matches(login->hash, login->password);
 }
 
@@ -219,10 +231,34 @@ static void on_work_done(uv_work_t *work, int status)
 	api_wait_end(api);
 }
 
+/* Whose client has gone makes room: neither a crowd that comes and goes nor the end of the service waits for hashes
+ * that nobody will see. */
+static void drop_unwanted(struct api *api)
+{
+	struct login **at = &api->logins.first, *last = NULL;
+
+	while (*at) {
+		struct login *login = *at;
+
+		if (http_exchange_is_wanted(login->call->exchange)) {
+			last = login;
+			at = &login->next;
+			continue;
+		}
+		*at = login->next;
+		api->logins.waiting_n--;
+		crypto_wipe((char *)login->password.p, login->password.n);
+		call_throttled(login->call, US_PER_SECOND);
+		api_wait_end(api);
+	}
+	api->logins.last = last;
+}
+
 static void start_next(struct api *api)
 {
 	struct logins *logins = &api->logins;
 
+	drop_unwanted(api);
 	while (logins->first && logins->running_n < LOGIN_RUNNING_MAX) {
 		struct login *login = logins->first;
 		int status;
@@ -243,6 +279,8 @@ static bool enqueue(struct login *login)
 	struct api *api = login->call->api;
 	struct logins *logins = &api->logins;
 
+	if (logins->waiting_n == LOGIN_WAITING_MAX)
+		drop_unwanted(api);
 	if (logins->waiting_n == LOGIN_WAITING_MAX)
 		return false;
 	if (logins->last)

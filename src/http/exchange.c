@@ -113,6 +113,11 @@ const struct http_request *http_exchange_request(struct http_exchange *exchange)
 	return &exchange->reader.request;
 }
 
+bool http_exchange_is_wanted(const struct http_exchange *exchange)
+{
+	return exchange->connection != NULL;
+}
+
 struct arena *http_exchange_arena(struct http_exchange *exchange)
 {
 	return &exchange->arena;

@@ -66,6 +66,8 @@ struct http_response {
 struct http_exchange;
 
 const struct http_request *http_exchange_request(struct http_exchange *exchange);
+/* False when the client has gone: nobody will see the answer, which is due all the same. */
+bool http_exchange_is_wanted(const struct http_exchange *exchange);
 /* Freed after the answer. */
 struct arena *http_exchange_arena(struct http_exchange *exchange);
 /* Sends the answer (a HEAD request gets no body but its Content-Length) and ends the exchange. Same thread, from within

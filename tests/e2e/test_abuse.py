@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Short runs of tests/fault/abuse.py, whose modules say what is tried and expected. The long ones are that command."""
+import select
+import socket
+
 import pytest
 
 from fault import abuse_framing, abuse_json, abuse_slow
 from fault.abuse import run
+from harness.client import head
+from harness.service import Service
 from harness.verdict import Verdict
 
 BUDGETS = {"json": 1500, "framing": 3, "sizes": 600, "auth": 200, "injection": 6}
@@ -35,3 +40,22 @@ def test_a_wrong_verdict_is_noticed(monkeypatch):
     assert any("-1" in text and "was taken" in text for text in failures), failures
     failures = run("framing", 1, seed=7).failures
     assert any("a trailer: (201, 401) instead of" in text for text in failures), failures
+
+
+def test_passwords_of_clients_that_left_are_not_hashed():
+    """The queue is full of guesses; when their clients are gone, the service's end does not wait for the hashes."""
+    guess = head("GET", "/api/v1/", [("Host", "x"), ("Authorization", "Basic bm9ib2R5Ong=")])
+    with Service() as service:
+        service.start()
+        guessers, answered = [], []
+        while not answered:
+            guessers.append(socket.create_connection(service.address))
+            guessers[-1].send(guess)
+            answered, _, _ = select.select(guessers[20:], [], [], 0.01)
+        assert answered[0].recv(12) == b"HTTP/1.1 429"
+        for guesser in guessers:
+            guesser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            guesser.close()
+        service.stop()
+        hashed = service.log_text().count('"auth_failed"')
+        assert hashed <= len(guessers) // 2, hashed
