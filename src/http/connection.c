@@ -119,14 +119,15 @@ static bool is_reading(const struct http_connection *connection)
 /* ---- Turns ---- */
 
 /* Many requests in one packet are served a few at a time: the rest wait in the stash, and all others come first. */
-static void yield(struct http_connection *connection)
+static void yield(struct http_connection *connection, enum turn_queue queue)
 {
 	struct http_server *server = connection->server;
-	struct yielded_list *list = &server->yielded;
+	struct yielded_list *list = &server->yielded[queue];
 
 	if (connection->is_yielded)
 		return;
 	connection->is_yielded = true;
+	connection->queue = (uint8_t)queue;
 	connection->prev_yielded = list->last;
 	connection->next_yielded = NULL;
 	if (list->last)
@@ -137,10 +138,16 @@ static void yield(struct http_connection *connection)
 	uv_idle_start(&server->turn, on_turn);
 }
 
+static struct http_connection *first_yielded(const struct http_server *server)
+{
+	return server->yielded[QUEUE_FRESH].first ? server->yielded[QUEUE_FRESH].first
+						  : server->yielded[QUEUE_SERVED].first;
+}
+
 static void unyield(struct http_connection *connection)
 {
 	struct http_server *server = connection->server;
-	struct yielded_list *list = &server->yielded;
+	struct yielded_list *list = &server->yielded[connection->queue];
 
 	if (!connection->is_yielded)
 		return;
@@ -153,7 +160,7 @@ static void unyield(struct http_connection *connection)
 		connection->next_yielded->prev_yielded = connection->prev_yielded;
 	else
 		list->last = connection->prev_yielded;
-	if (!list->first)
+	if (!first_yielded(server))
 		uv_idle_stop(&server->turn);
 }
 
@@ -179,13 +186,14 @@ static void on_turn(uv_idle_t *turn)
 {
 	struct http_server *server = turn->data;
 	struct boot begun = clock_read().boot;
+	struct http_connection *connection;
 
-	do {
-		struct http_connection *connection = server->yielded.first;
-
+	while ((connection = first_yielded(server))) {
 		unyield(connection);
 		connection_resume(connection);
-	} while (server->yielded.first && !is_over(begun, TURNS_US_MAX));
+		if (is_over(begun, TURNS_US_MAX))
+			break;
+	}
 }
 
 /* ---- Room ---- */
@@ -572,7 +580,7 @@ static void connection_resume(struct http_connection *connection)
 	if (!is_reading(connection))
 		return;
 	if (stash->n > 0)
-		yield(connection);
+		yield(connection, QUEUE_SERVED);
 	else if (connection->is_ended)
 		connection_close(connection);
 	else if (connection->is_read_stopped)
@@ -589,14 +597,15 @@ static void on_bytes(struct http_connection *connection, struct str bytes)
 	}
 	assert(connection->stash.n == 0);
 
-	struct str rest = is_turn_spent(connection->server) ? bytes : serve(connection, bytes);
+	bool must_wait = is_turn_spent(connection->server);
+	struct str rest = must_wait ? bytes : serve(connection, bytes);
 
 	if (rest.n > 0) {
 		buf_add(&connection->stash, rest);
 		count_waiting(connection);
 		stop_reading(connection);
 		if (is_reading(connection))
-			yield(connection);
+			yield(connection, must_wait ? QUEUE_FRESH : QUEUE_SERVED);
 		make_room(connection->server, NULL);
 	}
 }

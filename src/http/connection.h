@@ -41,6 +41,9 @@ enum connection_state {
 	CONNECTION_STATES
 };
 
+/* Who has just come is served before who has had a turn already. */
+enum turn_queue { QUEUE_FRESH, QUEUE_SERVED, QUEUES_N };
+
 union peer_address {
 	struct sockaddr any;
 	struct sockaddr_in v4;
@@ -78,7 +81,8 @@ struct http_connection {
 	bool is_refused; /* beyond connections_max */
 	bool is_serving; /* connection_serve is on the stack */
 	bool is_read_stopped;
-	bool is_yielded; /* has more requests in its stash than its turn allowed */
+	uint8_t queue;	 /* enum turn_queue, when yielded */
+	bool is_yielded; /* waits for its turn with what is in its stash */
 	bool is_ended;	 /* the peer will send nothing more */
 	bool closes;	 /* after the answer being sent */
 };
@@ -125,8 +129,8 @@ struct http_server {
 	struct http_exchange *live, *pool;
 	unsigned pooled_n;
 	size_t buffered_bytes; /* held for clients: unfinished requests, early ones, answers that are not taken yet */
-	struct yielded_list yielded; /* the longest waiting first */
-	uint64_t turn_at_ms;	     /* uv_now() */
+	struct yielded_list yielded[QUEUES_N]; /* the longest waiting first */
+	uint64_t turn_at_ms;		       /* uv_now() */
 	struct boot turn_begun;
 	uv_idle_t turn; /* runs while there are yielded ones */
 	uv_timer_t sweep, pause;
