@@ -32,7 +32,7 @@ MAY_INCLUDE = {
 
 # A library's header -> the only files that may include it. The first row that matches counts.
 HEADER_OWNERS = [
-    (r"sqlite3\.h", r"src/store/db_sqlite\.c"),
+    (r"sqlite3\.h", r"src/store/(db_sqlite\.c|page_sums\.[ch])"),
     (r"libpq-fe\.h", r"src/store/db_postgres\.c"),
     (r"llhttp\.h", r"src/http/.*"),
     (r"ares\.h", r"src/deliver/resolver\.c"),

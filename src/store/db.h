@@ -52,6 +52,7 @@ struct db_ops {
 	enum err (*script)(struct db *db, const char *text);
 	enum err (*scalar)(struct db *db, const char *text, int64_t *number);
 	enum err (*use_log)(struct db *db);
+	enum err (*check_log)(struct db *db);
 	unsigned (*log_pages)(const struct db *db);
 	unsigned (*spilled)(const struct db *db);
 	bool (*take_full)(struct db *db);
@@ -206,6 +207,12 @@ static inline enum err db_scalar(struct db *db, const char *text, int64_t *numbe
 static inline enum err db_use_log(struct db *db)
 {
 	return db->ops->use_log(db);
+}
+
+/* Before anything is written: ERR_CORRUPT when answered commits in the log cannot be read any more (log_check.h). */
+static inline enum err db_check_log(struct db *db)
+{
+	return db->ops->check_log(db);
 }
 
 /* Pages in the write-ahead log after the last commit. */

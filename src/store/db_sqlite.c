@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The vtable of db.h on SQLite: the only file that knows it.
+/* The vtable of db.h on SQLite: with page_sums.c the only file that knows it.
  *
  * WAL with synchronous=FULL: a commit is one append and one fdatasync. One connection of the process writes and
  * checkpoints (SQLite 3.7.0 to 3.51.2 can lose a log reset when two do), so automatic checkpoints are off here and at
@@ -14,6 +14,8 @@
 #include <string.h>
 
 #include "base/metrics.h"
+#include "store/log_check.h"
+#include "store/page_sums.h"
 
 /* Small blocks of a connection come from a pool of its own instead of malloc(3): a tenth of the time of a claim. */
 enum { LOOKASIDE_BYTES = 1200, LOOKASIDE_N = 200 };
@@ -23,6 +25,7 @@ enum { BUSY_MS_MAX = 1000, BUSY_MS_CHECKPOINT = 20, CACHE_KIB_WRITER = 8192, CAC
 struct sqlite_db {
 	struct db db; /* first: the vtable's functions cast */
 	sqlite3 *handle;
+	struct page_sums sums;
 	sqlite3_stmt *statements[SQL_N]; /* prepared when first used */
 	unsigned log_pages;
 	bool was_full;
@@ -107,10 +110,17 @@ static enum err fail(struct sqlite_db *s, int code)
 	assert((code & 0xff) != SQLITE_MISUSE && (code & 0xff) != SQLITE_RANGE);
 	bool tell_errno = (code & 0xff) == SQLITE_IOERR && number, full = is_full(code, number);
 
+	char page[80];
+	bool is_page = err == ERR_CORRUPT && s->sums.damaged_page > 0;
+
+	snprintf(page, sizeof page, "page %lld of the database has changed on the disk", s->sums.damaged_page);
 	if (err != ERR_OK)
-		snprintf(s->error, sizeof s->error, "%s (SQLite code %d%s%s)%s", sqlite3_errmsg(s->handle), code,
-			 tell_errno ? ", " : "", tell_errno ? strerror(number) : "",
+		snprintf(s->error, sizeof s->error, "%s (SQLite code %d%s%s)%s",
+			 is_page ? page : sqlite3_errmsg(s->handle), code, tell_errno ? ", " : "",
+			 tell_errno ? strerror(number) : "",
 			 full ? "; free space on its disk, or raise the quota or the file size limit" : "");
+	if (is_page)
+		s->sums.damaged_page = 0;
 	s->was_full |= full;
 	if (err == ERR_CORRUPT && (code & 0xff) != SQLITE_CONSTRAINT)
 		metric_add(METRIC_STORE_DAMAGE, 1);
@@ -352,6 +362,33 @@ static enum err sqlite_use_log(struct db *db)
 	return err;
 }
 
+static bool read_file(void *ctx, void *to, size_t n, int64_t at)
+{
+	sqlite3_file *file = ctx;
+
+	return file->pMethods->xRead(file, to, (int)n, at) == SQLITE_OK;
+}
+
+static enum err sqlite_check_log(struct db *db)
+{
+	struct sqlite_db *s = self(db);
+	sqlite3_file *file = NULL;
+	sqlite3_int64 bytes = 0;
+	int code = sqlite3_file_control(s->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+
+	if (code == SQLITE_OK && file && file->pMethods)
+		code = file->pMethods->xFileSize(file, &bytes);
+	if (code != SQLITE_OK)
+		return fail(s, code);
+	if (!log_is_damaged(&(struct log_reader){ .read = read_file, .ctx = file, .bytes = bytes }))
+		return ERR_OK;
+	/* Closing would copy back what is left of it and delete it. */
+	sqlite3_db_config(s->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	snprintf(s->error, sizeof s->error, "answered writes in it have changed on the disk");
+	metric_add(METRIC_STORE_DAMAGE, 1);
+	return ERR_CORRUPT;
+}
+
 static void sqlite_close(struct db *db)
 {
 	struct sqlite_db *s = self(db);
@@ -377,6 +414,7 @@ static const struct db_ops sqlite_ops = {
 	.script = sqlite_script,
 	.scalar = sqlite_scalar,
 	.use_log = sqlite_use_log,
+	.check_log = sqlite_check_log,
 	.log_pages = sqlite_log_pages,
 	.spilled = sqlite_spilled,
 	.take_full = sqlite_take_full,
@@ -400,6 +438,10 @@ static enum err configure(struct sqlite_db *s, bool read_only)
 	char text[400];
 
 	sqlite3_extended_result_codes(s->handle, 1);
+	int code = page_sums_begin(&s->sums, s->handle);
+
+	if (code != SQLITE_OK)
+		return fail(s, code);
 	sqlite3_db_config(s->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_BYTES, LOOKASIDE_N);
 	sqlite3_busy_timeout(s->handle, BUSY_MS_MAX);
 	sqlite3_db_config(s->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);

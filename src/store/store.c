@@ -101,6 +101,12 @@ static enum err start_log(struct store *store, const char *path, struct error *e
 	enum err err = db_use_log(store->db);
 
 	if (err == ERR_OK) {
+		err = db_check_log(store->db);
+		if (err != ERR_OK)
+			return error_set(error, err,
+					 "%s-wal is damaged: %s; restore a backup, or move it away to go on without "
+					 "them",
+					 path, db_last_error(store->db));
 		err = db_checkpoint(store->db, true);
 		if (err == ERR_UNAVAILABLE && !db_take_full(store->db))
 			err = ERR_OK;

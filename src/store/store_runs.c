@@ -67,6 +67,12 @@ static bool has_room(const struct claim *claim)
 	return claim->store->claimed_n + claim->queued_n < claim->request->room && claim->bytes < CLAIM_BYTES_MAX;
 }
 
+/* A row that cannot be read is its own misfortune: the others are claimed (P14). */
+static bool is_damage(const struct claim *claim, enum err err)
+{
+	return err == ERR_CORRUPT && db_in_transaction(claim->store->db);
+}
+
 static void keep(struct claim *claim, const struct run *run)
 {
 	struct store *store = claim->store;
@@ -132,13 +138,13 @@ static enum err take_waiting(struct claim *claim, int64_t id)
 		read_run(&row, claim->arena, &run, &sealed);
 	enum err err = db_end(&row);
 
-	if (err != ERR_OK)
+	if (err != ERR_OK && !is_damage(claim, err))
 		return err;
 	if (must_wait)
 		return store_queue_join(store, schedule_id, id);
 	if (!found || !open_secrets(claim, &sealed, run.kind == RUN_SCHEDULE ? run.schedule_uuid : run.uuid, &run)) {
 		log_event(LOG_ERROR, "run_put_off", log_int("run", id),
-			  log_text("reason", "its definition is missing or its secrets do not open"));
+			  log_text("reason", "its definition is missing or damaged, or its secrets do not open"));
 		return db_run(store->db, SQL_RUN_PUT_OFF,
 			      DB_ARGS(db_int(id), db_int(claim->request->now.us + PUT_OFF_US)));
 	}
@@ -284,7 +290,9 @@ static void plan_due(struct claim *claim, const struct due *due, const struct ti
 static enum err put_off(struct claim *claim, int64_t schedule_id, const struct due *due, const char *why)
 {
 	metric_add(METRIC_SCHEDULES_PUT_OFF, 1);
-	log_event(LOG_ERROR, "schedule_put_off", log_uuid("schedule_id", due->uuid), log_text("reason", why));
+	/* Of a damaged row the id may not be known. */
+	log_event(LOG_ERROR, "schedule_put_off", log_uuid("schedule_id", due->uuid),
+		  log_int("schedule_row", schedule_id), log_text("reason", why));
 	return db_run(claim->store->db, SQL_TIMER_PUT_OFF,
 		      DB_ARGS(db_int(schedule_id), db_int(claim->request->now.us + PUT_OFF_US)));
 }
@@ -346,7 +354,7 @@ static enum err write_planned(struct claim *claim, const struct due *due, const 
 	enum err err = write_advance(store, due->schedule_id, advance);
 
 	FAILPOINT("store.claim.advanced");
-	if (err == ERR_CORRUPT && db_in_transaction(store->db)) {
+	if (is_damage(claim, err)) {
 		store->claimed_n = advance->first;
 		return put_off(claim, due->schedule_id, due, db_last_error(store->db));
 	}
@@ -378,9 +386,9 @@ static enum err take_due(struct claim *claim, int64_t schedule_id)
 	bool usable = db_next(&row) && read_due(claim, &row, &due, &timing);
 	enum err err = db_end(&row);
 
-	if (err != ERR_OK)
+	if (err != ERR_OK && !is_damage(claim, err))
 		return err;
-	if (!usable)
+	if (!usable || err != ERR_OK)
 		return put_off(claim, schedule_id, &due, "its time zone cannot be read, or its row is damaged");
 	due.schedule_id = schedule_id;
 	plan_due(claim, &due, &timing, &advance);

@@ -256,6 +256,109 @@ static void damage_is_noticed(void **state)
 	assert_says(&error, "is damaged");
 }
 
+/* Flips a bit where `text` stands in the file, the n-th time. */
+static void flip(const char *path, const char *text, int n)
+{
+	static char bytes[1 << 22];
+	int fd = open(path, O_RDWR);
+	ssize_t size = read(fd, bytes, sizeof bytes);
+	char *at = bytes;
+
+	for (; n > 0 && at; n--)
+		at = memmem(at + 1, (size_t)(bytes + size - at - 1), text, strlen(text));
+	assert_non_null(at);
+	*at ^= 4;
+	assert_int_equal(pwrite(fd, at, 1, at - bytes), 1);
+	close(fd);
+}
+
+/* T6, P14: a byte that flipped in one body while the service ran. That body is not sent, the others are. */
+static void a_damaged_body_stops_only_itself(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_interval("60 seconds");
+	struct schedule whole, damaged, shown;
+
+	whole = insert(f, &definition);
+	definition.payload = arena_printf(&f->arena, "\"%020000d\"", 7);
+	damaged = insert(f, &definition);
+	fixture_reopen(f);
+	assert_ok(fixture_script(f, "PRAGMA shrink_memory"));
+	flip(f->path, "00000000000000000000000000000000", 9000);
+	f->now.us += 90 * SECOND;
+
+	struct claim_batch batch = claim(f, 0, 10);
+
+	assert_int_equal(batch.runs_n, 1);
+	assert_memory_equal(batch.runs[0].schedule_uuid, whole.uuid, 16);
+	batch_release(&batch);
+	assert_int_equal(store_schedule_get(f->store, damaged.uuid, &f->arena, &shown), ERR_CORRUPT);
+	assert_non_null(strstr(store_last_error(f->store), "has changed on the disk"));
+	close_store(f);
+
+	struct error error = failing_open(f, ERR_CORRUPT);
+
+	assert_says(&error, "is damaged");
+}
+
+/* The files as a killed process leaves them: most of it is in the log. */
+static void leave_a_log(struct fixture *f, int schedules_n)
+{
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		fixture_open(f);
+		definition.payload = STR("{\"text\":\"in the log\"}");
+		for (int i = 0; i < schedules_n; i++)
+			insert(f, &definition);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+}
+
+/* T6, P1: SQLite would drop the damaged commit and all behind it without a word. The log stays as it is. */
+static void a_damaged_log_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char log_path[112];
+	struct stat before, after;
+
+	close_store(f);
+	leave_a_log(f, 20);
+	snprintf(log_path, sizeof log_path, "%s-wal", f->path);
+	flip(log_path, "in the log", 3);
+	assert_int_equal(stat(log_path, &before), 0);
+	for (int i = 0; i < 2; i++) {
+		struct error error = failing_open(f, ERR_CORRUPT);
+
+		assert_says(&error, "-wal is damaged");
+	}
+	assert_int_equal(stat(log_path, &after), 0);
+	assert_int_equal(before.st_size, after.st_size);
+	assert_int_equal(truncate(log_path, 0), 0);
+	fixture_open(f);
+	assert_int_equal(count(f, STORE_SCHEDULES), 0);
+}
+
+/* A commit that a power cut tore was not answered, and is no damage. */
+static void a_torn_end_of_the_log_is_none(void **state)
+{
+	struct fixture *f = *state;
+	char log_path[112];
+	struct stat info;
+
+	close_store(f);
+	leave_a_log(f, 20);
+	snprintf(log_path, sizeof log_path, "%s-wal", f->path);
+	assert_int_equal(stat(log_path, &info), 0);
+	assert_int_equal(truncate(log_path, info.st_size - 5000), 0);
+	fixture_open(f);
+	assert_int_equal(count(f, STORE_SCHEDULES), 19);
+	assert_whole(f);
+}
+
 static void a_reader_reads_beside_the_writer(void **state)
 {
 	struct fixture *f = *state;
@@ -530,6 +633,9 @@ int main(void)
 		T(another_key_is_refused),
 		T(the_key_may_lie_elsewhere),
 		T(damage_is_noticed),
+		T(a_damaged_body_stops_only_itself),
+		T(a_damaged_log_is_refused),
+		T(a_torn_end_of_the_log_is_none),
 		T(a_reader_reads_beside_the_writer),
 		T(a_reader_needs_a_database),
 		T(a_place_that_cannot_be_written_is_named),
