@@ -18,6 +18,7 @@ void crash_file_release(struct crash_file *file)
 {
 	free(file->bytes);
 	free(file->changes);
+	free(file->truncations);
 	free(file->before);
 	*file = (struct crash_file){ 0 };
 }
@@ -43,7 +44,7 @@ static void note_change(struct crash_file *file, int64_t sector)
 		file->changes_room = file->changes_room ? 2 * file->changes_room : 256;
 		file->changes = memory_resize(file->changes, file->changes_room * sizeof *file->changes);
 	}
-	file->changes[file->changes_n++] = (struct crash_file_change){ sector, was_blank, file->before_n };
+	file->changes[file->changes_n++] = (struct crash_file_change){ sector, was_blank, false, file->before_n };
 	if (was_blank)
 		return;
 	if (file->before_n + SECTOR > file->before_room) {
@@ -60,6 +61,16 @@ static void note_changes(struct crash_file *file, int64_t from, int64_t to)
 		note_change(file, sector);
 }
 
+static void note_truncation(struct crash_file *file, struct crash_file_truncation truncation)
+{
+	if (file->truncations_n == file->truncations_room) {
+		file->truncations_room = file->truncations_room ? 2 * file->truncations_room : 4;
+		file->truncations =
+			memory_resize(file->truncations, file->truncations_room * sizeof *file->truncations);
+	}
+	file->truncations[file->truncations_n++] = truncation;
+}
+
 void crash_file_write(struct crash_file *file, const void *bytes, int64_t n, int64_t at)
 {
 	make_room(file, at + n);
@@ -71,10 +82,14 @@ void crash_file_write(struct crash_file *file, const void *bytes, int64_t n, int
 
 void crash_file_resize(struct crash_file *file, int64_t size)
 {
+	struct crash_file_truncation truncation = { .begin = file->changes_n, .size_before = file->size, .size = size };
+
 	make_room(file, size);
 	if (size < file->size) {
 		note_changes(file, size, file->size);
 		memset(file->bytes + size, 0, (size_t)(file->size - size));
+		truncation.end = file->changes_n;
+		note_truncation(file, truncation);
 	}
 	file->size = size;
 }
@@ -96,6 +111,7 @@ void crash_file_sync(struct crash_file *file)
 		if (!is_written_again(file, file->changes[i].sector))
 			file->changes[kept_n++] = file->changes[i];
 	file->changes_n = file->given_up_n = kept_n;
+	file->truncations_n = 0;
 	if (kept_n == 0)
 		file->before_n = 0;
 	file->synced_size = file->size;
@@ -167,11 +183,12 @@ static void put_back(struct crash_file *file, const struct crash_file_change *ch
 
 static void cut_sectors(struct crash_file *file, struct crash_cut *cut)
 {
-	size_t n = file->changes_n, moment = (size_t)between(cut->dice, 0, (int64_t)n);
-	struct place *places = memory_new((n + 1) * sizeof *places);
+	size_t n = 0, moment = (size_t)between(cut->dice, 0, (int64_t)file->changes_n);
+	struct place *places = memory_new((file->changes_n + 1) * sizeof *places);
 
-	for (size_t i = 0; i < n; i++)
-		places[i] = (struct place){ file->changes[i].sector, i };
+	for (size_t i = 0; i < file->changes_n; i++)
+		if (!file->changes[i].is_settled)
+			places[n++] = (struct place){ file->changes[i].sector, i };
 	qsort(places, n, sizeof *places, compare_places);
 	for (size_t at = 0, end; at < n; at = end) {
 		for (end = at + 1; end < n && places[end].sector == places[at].sector; end++)
@@ -186,6 +203,42 @@ static void cut_sectors(struct crash_file *file, struct crash_cut *cut)
 	free(places);
 }
 
+static void undo(struct crash_file *file, const struct crash_file_truncation *truncation)
+{
+	while (file->changes_n > truncation->begin) {
+		const struct crash_file_change *change = &file->changes[--file->changes_n];
+		uint8_t *bytes = file->bytes + change->sector * SECTOR;
+
+		if (change->was_blank)
+			memset(bytes, 0, SECTOR);
+		else
+			memcpy(bytes, file->before + change->before_at, SECTOR);
+	}
+	file->size = truncation->size_before;
+}
+
+/* What it took away cannot come back. */
+static void settle(struct crash_file *file, const struct crash_file_truncation *truncation)
+{
+	for (size_t i = 0; i < truncation->end; i++)
+		if (file->changes[i].sector * SECTOR >= truncation->size)
+			file->changes[i].is_settled = true;
+	if (file->synced_size > truncation->size)
+		file->synced_size = truncation->size;
+}
+
+static void cut_truncations(struct crash_file *file, const struct crash_cut *cut)
+{
+	for (size_t i = 0; i < file->truncations_n; i++) {
+		if (!crash_cut_survives(cut)) {
+			undo(file, &file->truncations[i]);
+			break;
+		}
+		settle(file, &file->truncations[i]);
+	}
+	file->truncations_n = 0;
+}
+
 /* The size that was synced, the one that was seen last, or, of a file that grew, one between. */
 static int64_t draw_size(const struct crash_file *file, const struct crash_cut *cut)
 {
@@ -198,6 +251,8 @@ static int64_t draw_size(const struct crash_file *file, const struct crash_cut *
 
 void crash_file_cut(struct crash_file *file, struct crash_cut *cut)
 {
+	cut_truncations(file, cut);
+
 	int64_t size = draw_size(file, cut);
 
 	assert(size <= file->room);

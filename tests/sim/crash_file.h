@@ -16,7 +16,14 @@ enum { CRASH_SECTOR_BYTES = 512 };
 struct crash_file_change {
 	int64_t sector;
 	bool was_blank;	  /* zeros before: nothing is kept */
+	bool is_settled;  /* a truncation since is on the medium */
 	size_t before_at; /* into `before` otherwise */
+};
+
+/* File systems do it whole or not at all, and what is written after it never mixes with what it took away. */
+struct crash_file_truncation {
+	size_t begin, end; /* its changes */
+	int64_t size_before, size;
 };
 
 struct crash_file {
@@ -25,6 +32,8 @@ struct crash_file {
 	int64_t synced_size;
 	struct crash_file_change *changes; /* owned; since the last sync, oldest first */
 	size_t changes_n, changes_room;
+	struct crash_file_truncation *truncations; /* owned; since the last sync, oldest first */
+	size_t truncations_n, truncations_room;
 	uint8_t *before; /* owned: sectors */
 	size_t before_n, before_room;
 	size_t given_up_n; /* the first so many changes are beyond a later sync: one has failed (fsyncgate) */

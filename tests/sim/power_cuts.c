@@ -36,7 +36,7 @@ static const char *const phase_names[PHASES_N] = { "opening", "verbs", "commit",
 
 struct sums {
 	uint64_t cuts[PHASES_N];
-	uint64_t worlds, groups, verbs; /* answered */
+	uint64_t worlds, groups, verbs;	   /* answered */
 	uint64_t refused;		   /* groups undone by the store itself */
 	uint64_t kept, gone;		   /* groups that were not answered: there whole, or absent */
 	uint64_t sectors_lost, names_lost; /* by the disk, none of them synced */
@@ -139,8 +139,9 @@ static void come_up(struct world *world)
 		/* A small cache writes pages to the log before the commit, as a large transaction does. */
 		if (err == ERR_OK && chance(&world->dice, 40))
 			err = db_script(world->cut.store->db, "PRAGMA cache_size=8");
+		/* Without syncs a commit may be gone and a later one there, which the store refuses. */
 		if (err != ERR_OK)
-			broken(world, &world->sums->not_opened, error.text);
+			broken(world, world->is_normal ? &world->sums->lost : &world->sums->not_opened, error.text);
 		return;
 	}
 }
