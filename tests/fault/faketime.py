@@ -52,7 +52,7 @@ class Clock:
         self.version = 0
         self.offsets = [0, 0, 0]
         self.rate_ppb = 0
-        self.since_ns = time.monotonic_ns()
+        self.since_ns, self.real_ns = time.monotonic_ns(), time.time_ns()
         self.moments = []
         self.path.write_bytes(bytes(LAYOUT.size))
         self._write()
@@ -65,10 +65,10 @@ class Clock:
             file.seek(0)
             file.write(struct.pack("=Q", self.version + 2))
         self.version += 2
-        self.moments.append(Moment(time.time_ns(), self.offsets[0], self.rate_ppb))
+        self.moments.append(Moment(self.real_ns, self.offsets[0], self.rate_ppb))
 
     def _settle_drift(self):
-        now = time.monotonic_ns()
+        now, self.real_ns = time.monotonic_ns(), time.time_ns()
         drift = (now - self.since_ns) * self.rate_ppb // PPB
         self.offsets = [offset + drift for offset in self.offsets]
         self.since_ns = now
