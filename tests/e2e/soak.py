@@ -16,6 +16,7 @@ the end, after a first quarter of warming up:
 A run that had less than 90 % of its rate is void, not passed. Samples go to --samples as JSON lines.
 """
 import argparse
+import collections
 import json
 import math
 import os
@@ -52,6 +53,7 @@ WAL_MIB_MAX = 80
 LATE_FACTOR, LATE_GRACE_MS = 1.1, 50
 OLDEST_DUE_S = 2.0
 EDITS_PER_SECOND = 5
+ONE_SHOT_S = 600            # then its owner deletes it: schedules that are over stay until somebody does
 
 
 def say(*words):
@@ -66,7 +68,7 @@ class Load:
     def __init__(self, api, port, rate, dice):
         self.api, self.port, self.random = api, port, dice
         self.steady, self.edited = [], []
-        self.one_shots = 0
+        self.one_shots, self.over = 0, collections.deque()
         seconds, fives, minutes = round(rate * 0.6), round(rate * 0.35) * 5, round(rate * 0.05) * 60
         plan = ([("1 seconds", "/s")] * seconds + [("5 seconds", "/f")] * fives + [(None, "/m")] * minutes)
         dice.shuffle(plan)
@@ -91,7 +93,10 @@ class Load:
         target = f"/api/v1/schedule/{self.edited[place]['id']}/"
         if kind < 2:
             self.one_shots += 1
-            api.create(endpoint=self.endpoint("/once"), next_send_at=iso(time.time() + dice.uniform(0.05, 3)))
+            made = api.create(endpoint=self.endpoint("/once"), next_send_at=iso(time.time() + dice.uniform(0.05, 3)))
+            self.over.append((time.monotonic() + ONE_SHOT_S, made["id"]))
+            if self.over[0][0] < time.monotonic():
+                assert api.delete(f"/api/v1/schedule/{self.over.popleft()[1]}/").status == 204
         elif kind == 2:
             answer = api.patch(target, {"payload": {"n": dice.random()}, "endpoint": self.endpoint("/edited")})
             assert answer.status == 200, answer

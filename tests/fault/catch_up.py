@@ -4,11 +4,11 @@
 
     python3 tests/fault/catch_up.py [--rounds 1] [--schedules 10000] [--seed S]
 
-For each time down (none, 59 s, just below and above a minute, 61 s, an hour, 30 days) and each `catch_up` there are crons, intervals and a one-shot.
-The clock stands still while the service starts, so that the end of the gap is known to the microsecond; the sets of
-runs and the skipped ranges are worked out from the promise alone, by listing every instant, and must be equal. Then
---schedules schedules of a minute are left alone for a year: the service must be ready within 10 s, stay below 100 MiB,
-and run the latest of each.
+For each time down (none, 59 s, just below and above a minute, 61 s, an hour, 30 days) and each `catch_up` there are
+crons, intervals and one-shots. The clock stands still while the service starts, so that the end of the gap is known to
+the microsecond; the sets of runs and the skipped ranges are worked out from the promise alone, by listing every
+instant, and must be equal. Then --schedules schedules of a minute are left alone for a year: the service must be ready
+within 10 s, stay below 100 MiB, and run the latest of each.
 """
 import argparse
 import json
@@ -41,7 +41,8 @@ ALL_RUNS_MAX, ALL_AGE_US, IN_FULL_US = 1000, DAY, 60 * SECOND
 # name: (cron or interval, period in seconds); hours and half days so that the 24 hours of `all` are met as well.
 KINDS = {
     "cron-10s": ("*/10 * * * * * *", 10), "cron-1m": ("* * * * *", 60), "cron-1h": ("0 * * * *", 3600),
-    "interval-1s": ("1 seconds", 1), "interval-7s": ("7 seconds", 7), "interval-50m": ("50 minutes", 3000), "interval-1d": ("1 days", 86400),
+    "interval-1s": ("1 seconds", 1), "interval-7s": ("7 seconds", 7),
+    "interval-50m": ("50 minutes", 3000), "interval-1d": ("1 days", 86400),
 }
 YEAR_S = 365 * 86400
 READY_S, RSS_MIB = 10, 100
