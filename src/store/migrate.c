@@ -72,9 +72,9 @@ static enum err run_step(struct db *db, int64_t version)
 	return err;
 }
 
-enum err migrate_run(struct db *db, const char *path, int64_t from_version, struct error *error)
+enum err migrate_run(struct db *db, const char *path, int64_t from_version, int64_t to_version, struct error *error)
 {
-	for (int64_t version = from_version + 1; version <= SCHEMA_VERSION; version++) {
+	for (int64_t version = from_version + 1; version <= to_version; version++) {
 		enum err err = run_step(db, version);
 
 		if (err != ERR_OK)

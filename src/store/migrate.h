@@ -11,6 +11,7 @@ enum { SCHEMA_VERSION = 1 };
 
 /* *version 0: an empty database. ERR_CORRUPT: another program's, or a newer one's; *error says what to do. */
 enum err migrate_version(struct db *db, const char *path, int64_t *version, struct error *error) MUST_CHECK;
-enum err migrate_run(struct db *db, const char *path, int64_t from_version, struct error *error) MUST_CHECK;
+enum err migrate_run(struct db *db, const char *path, int64_t from_version, int64_t to_version,
+		     struct error *error) MUST_CHECK;
 
 #endif

@@ -288,7 +288,7 @@ static enum err open_at(struct store *store, const struct store_settings *settin
 		if (!store->is_writer)
 			return error_set(error, ERR_UNAVAILABLE,
 					 "%s has an older schema; start the service once to bring it up to date", path);
-		err = migrate_run(store->db, path, version, error);
+		err = migrate_run(store->db, path, version, SCHEMA_VERSION, error);
 	}
 	if (err == ERR_OK)
 		err = load_identity(store, settings, path, error);

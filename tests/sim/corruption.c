@@ -157,7 +157,7 @@ static void judge(struct rig *rig, int file, uint64_t place)
 		return;
 	}
 	bool has_error = store_check(store, &check, NULL) != ERR_OK || !check.integrity_ok || !check.sum_holds;
-	bool is_same = digest_of(rig->digest, store, &digest) == ERR_OK && digest == rig->whole;
+	bool is_same = digest_of(rig->digest, store->db, &digest) == ERR_OK && digest == rig->whole;
 	enum err err = store_begin(store, NULL);
 
 	if (err == ERR_OK)
@@ -240,14 +240,14 @@ static bool make_files(struct rig *rig, uint64_t seed, bool is_large)
 
 	if (err != ERR_OK)
 		return false;
-	rig->digest = digest_new(rig->path);
+	rig->digest = digest_new(rig->path, NULL);
 	if (is_large)
 		err = add_large_bodies(store, books.now);
 	for (int i = 0; i < GROUPS && err == ERR_OK; i++) {
 		struct store_notice notice;
 
 		if (i >= GROUPS - ENDS_N)
-			err = digest_of(rig->digest, store, &rig->ends[GROUPS - 1 - i]);
+			err = digest_of(rig->digest, store->db, &rig->ends[GROUPS - 1 - i]);
 		if (err == ERR_OK)
 			err = verbs_play(store, &books, &dice);
 		if (err == ERR_OK)
@@ -274,7 +274,7 @@ static bool look_at_whole(struct rig *rig)
 	enum err err = open_store(rig, &store, NULL);
 
 	if (err == ERR_OK)
-		err = digest_of(rig->digest, store, &rig->whole);
+		err = digest_of(rig->digest, store->db, &rig->whole);
 	if (err == ERR_OK)
 		err = store_begin(store, NULL);
 	if (err == ERR_OK)

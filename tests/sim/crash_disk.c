@@ -589,6 +589,11 @@ void crash_disk_set_faults(struct crash_disk *disk, const struct crash_disk_faul
 	disk->faults = *faults;
 }
 
+void crash_disk_turn_off(struct crash_disk *disk)
+{
+	disk->is_off = true;
+}
+
 bool crash_disk_is_off(const struct crash_disk *disk)
 {
 	return disk->is_off;

@@ -46,6 +46,7 @@ struct crash_disk *crash_disk_new(const char *prefix);
 void crash_disk_free(struct crash_disk *disk);
 /* Replaces those set before. */
 void crash_disk_set_faults(struct crash_disk *disk, const struct crash_disk_faults *faults);
+void crash_disk_turn_off(struct crash_disk *disk);
 bool crash_disk_is_off(const struct crash_disk *disk);
 /* Power loss and power back. Synced data is there; of the rest any part, by sector, may be. How much is drawn, too:
  * nothing, all, what was written before some moment, or each sector by itself. Faults set are gone. */

@@ -12,7 +12,6 @@
 
 #include "base/buf.h"
 #include "dice.h"
-#include "store/internal.h"
 
 struct digest {
 	struct buf sql;
@@ -72,7 +71,7 @@ void digest_install(void)
 	sqlite3_auto_extension((void (*)(void))on_open);
 }
 
-struct digest *digest_new(const char *path)
+struct digest *digest_new(const char *path, const char *except)
 {
 	struct digest *digest = memory_new(sizeof *digest);
 	sqlite3 *db = NULL;
@@ -84,13 +83,16 @@ struct digest *digest_new(const char *path)
 			db,
 			"SELECT 'SELECT sim_digest(' || (SELECT group_concat(name) FROM "
 			"pragma_table_info(t.name)) || ') AS d FROM \"' || t.name || '\"' FROM sqlite_schema t "
-			"WHERE t.type = 'table' ORDER BY t.name",
+			"WHERE t.type = 'table' AND t.name IS NOT ?1 ORDER BY t.name",
 			-1, &tables, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_bind_text(tables, 1, except, -1, SQLITE_STATIC);
 	assert(code == SQLITE_OK);
 	buf_init(&digest->sql, 65536);
-	buf_add(&digest->sql, STR("SELECT sim_digest(d) FROM ("));
-	for (int n = 0; sqlite3_step(tables) == SQLITE_ROW; n++) {
-		buf_add(&digest->sql, str_from(n ? " UNION ALL " : ""));
+	buf_add(&digest->sql,
+		STR("SELECT sim_digest(d) FROM (SELECT sim_digest(type, name, sql) AS d FROM sqlite_schema"));
+	while (sqlite3_step(tables) == SQLITE_ROW) {
+		buf_add(&digest->sql, STR(" UNION ALL "));
 		buf_add(&digest->sql, str_from((const char *)sqlite3_column_text(tables, 0)));
 	}
 	buf_add(&digest->sql, STR(")"));
@@ -107,7 +109,7 @@ void digest_free(struct digest *digest)
 	free(digest);
 }
 
-enum err digest_of(const struct digest *digest, struct store *store, int64_t *number)
+enum err digest_of(const struct digest *digest, struct db *db, int64_t *number)
 {
-	return db_scalar(store->db, buf_str(&digest->sql).p, number);
+	return db_scalar(db, buf_str(&digest->sql).p, number);
 }

@@ -160,10 +160,10 @@ static void reopen_twin(struct world *world)
 static bool is_same(struct world *world)
 {
 	int64_t cut_side = 0, twin_side = 1;
-	enum err err = digest_of(world->digest, world->cut.store, &cut_side);
+	enum err err = digest_of(world->digest, world->cut.store->db, &cut_side);
 
 	if (err == ERR_OK)
-		err = digest_of(world->digest, world->twin.store, &twin_side);
+		err = digest_of(world->digest, world->twin.store->db, &twin_side);
 	return err == ERR_OK && cut_side == twin_side;
 }
 
@@ -374,7 +374,7 @@ static void begin_world(struct world *world, const char *directory)
 	come_up(world);
 	reopen_twin(world);
 	if (!world->is_over)
-		world->digest = digest_new(world->twin.path);
+		world->digest = digest_new(world->twin.path, NULL);
 }
 
 static void end_world(struct world *world)
