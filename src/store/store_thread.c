@@ -36,6 +36,7 @@ struct store_thread {
 	atomic_size_t waiting;
 	bool is_stopping;
 	struct job_list classes[STORE_JOB_CLASSES_N]; /* taken and not yet run, oldest first */
+	struct job_list group;			      /* run and not yet answered */
 };
 
 static struct store_job *next_of(const struct store_job *job)
@@ -84,17 +85,6 @@ static struct store_job *take_next(struct store_thread *thread)
 
 /* --- a group --------------------------------------------------------------------------------------------- */
 
-/* A sync that failed must not be repeated: the kernel may have dropped the pages and call the second one a success. The
- * process ends without a word to anybody, and its next start reads what the disk really has. */
-static void end_if_disk_failed(enum err err, const char *text)
-{
-	if (err != ERR_IO)
-		return;
-	log_event(LOG_ERROR, "store_failed", log_text("error", text),
-		  log_text("remedy", "see to the disk; the service recovers when it is started again"));
-	_exit(EX_IOERR);
-}
-
 /* ERR_OK: the group goes on, whatever became of the job. */
 static enum err run_job(struct store *store, struct store_job *job, struct error *error)
 {
@@ -112,7 +102,8 @@ static enum err run_job(struct store *store, struct store_job *job, struct error
 		job->result = ERR_UNAVAILABLE;
 	if (job->result == ERR_OK)
 		return store_release(store, error);
-	end_if_disk_failed(job->result, store_last_error(store));
+	if (job->result == ERR_IO)
+		return error_set(error, ERR_IO, "%s", store_last_error(store));
 	if (job->result == ERR_UNAVAILABLE || job->result == ERR_CORRUPT) {
 		metric_add(METRIC_STORE_ERRORS, 1);
 		log_event(LOG_ERROR, "store_job_failed", log_text("result", err_name(job->result)),
@@ -123,8 +114,8 @@ static enum err run_job(struct store *store, struct store_job *job, struct error
 	return ERR_OK;
 }
 
-/* Runs jobs until none waits, or the group is large or old enough. Returns the jobs that were run. */
-static enum err fill_group(struct store_thread *thread, struct job_list *group, struct error *error)
+/* Runs jobs until none waits, or the group is large or old enough. */
+static enum err fill_group(struct store_thread *thread, struct error *error)
 {
 	struct boot since = clock_read().boot;
 	uint32_t rows = 0;
@@ -135,7 +126,7 @@ static enum err fill_group(struct store_thread *thread, struct job_list *group, 
 
 		if (!job)
 			break;
-		append(group, job);
+		append(&thread->group, job);
 		err = run_job(thread->store, job, error);
 		FAILPOINT("store.job.released");
 		rows += job->rows ? job->rows : 1;
@@ -163,9 +154,12 @@ static void send_notice(struct store_thread *thread)
 	}
 }
 
-static void answer(struct store_thread *thread, struct job_list *group, enum err err)
+static void answer_group(struct store_thread *thread, enum err err)
 {
-	for (struct store_job *job = group->first, *next; job; job = next) {
+	struct store_job *job = thread->group.first;
+
+	thread->group = (struct job_list){ 0 };
+	for (struct store_job *next; job; job = next) {
 		next = next_of(job);
 		if (err != ERR_OK)
 			job->result = err;
@@ -177,28 +171,27 @@ static void answer(struct store_thread *thread, struct job_list *group, enum err
 	}
 }
 
-static void run_group(struct store_thread *thread)
+/* ERR_IO: the disk failed, and nobody was answered. */
+static enum err run_group(struct store_thread *thread, struct error *error)
 {
-	struct error error = { .text = "" };
-	struct job_list group = { 0 };
-
 	store_room_renew(thread->store);
-	enum err err = store_begin(thread->store, &error);
+	enum err err = store_begin(thread->store, error);
 
 	FAILPOINT("store.group.begun");
 	if (err == ERR_OK)
-		err = fill_group(thread, &group, &error);
+		err = fill_group(thread, error);
 	else
-		append(&group, take_next(thread));
+		append(&thread->group, take_next(thread));
 	if (err == ERR_OK) {
 		struct boot since = clock_read().boot;
 
-		err = store_commit(thread->store, &error);
+		err = store_commit(thread->store, error);
 		histogram_observe_us(HISTOGRAM_STORE_COMMIT, boot_since_us(clock_read().boot, since));
-	} else {
+	} else if (err != ERR_IO) {
 		store_rollback(thread->store);
 	}
-	end_if_disk_failed(err, error.text);
+	if (err == ERR_IO)
+		return err;
 	if (err == ERR_OK) {
 		FAILPOINT("store.group.committed");
 		send_notice(thread);
@@ -206,11 +199,13 @@ static void run_group(struct store_thread *thread)
 	} else {
 		metric_add(METRIC_STORE_ERRORS, 1);
 		log_event(LOG_ERROR, "store_commit_failed", log_text("result", err_name(err)),
-			  log_text("error", error.text));
+			  log_text("error", error->text));
 	}
-	answer(thread, &group, err);
+	answer_group(thread, err);
 	FAILPOINT("store.group.answered");
-	end_if_disk_failed(store_checkpoint(thread->store), store_last_error(thread->store));
+	if (store_checkpoint(thread->store) == ERR_IO)
+		return error_set(error, ERR_IO, "%s", store_last_error(thread->store));
+	return ERR_OK;
 }
 
 static bool is_waiting(const struct store_thread *thread)
@@ -221,16 +216,28 @@ static bool is_waiting(const struct store_thread *thread)
 	return false;
 }
 
+/* A sync that failed must not be repeated: the kernel may have dropped the pages and call the second one a success. The
+ * process ends without a word to anybody, and its next start reads what the disk really has. */
+static void end_if_disk_failed(enum err err, const char *text)
+{
+	if (err != ERR_IO)
+		return;
+	log_event(LOG_ERROR, "store_failed", log_text("error", text),
+		  log_text("remedy", "see to the disk; the service recovers when it is started again"));
+	_exit(EX_IOERR);
+}
+
 static void *run_thread(void *ctx)
 {
 	struct store_thread *thread = ctx;
+	struct error error = { .text = "" };
 
 	for (;;) {
 		bool idle = !is_waiting(thread) && !thread->is_stopping;
 
 		sort_in(thread, idle ? mailbox_wait_all(&thread->box, -1) : mailbox_take_all(&thread->box));
 		if (is_waiting(thread))
-			run_group(thread);
+			end_if_disk_failed(run_group(thread, &error), error.text);
 		else if (thread->is_stopping)
 			return NULL;
 	}
@@ -238,13 +245,44 @@ static void *run_thread(void *ctx)
 
 /* --- the other threads' side ----------------------------------------------------------------------------- */
 
-struct store_thread *store_thread_start(struct store *store, struct mailbox *notices)
+struct store_thread *store_thread_new(struct store *store, struct mailbox *notices)
 {
 	struct store_thread *thread = memory_new(sizeof *thread);
 
 	thread->store = store;
 	thread->notices = notices;
 	mailbox_init(&thread->box, STORE_MAILBOX_MAX + 1, NULL, NULL);
+	return thread;
+}
+
+enum err store_thread_turn(struct store_thread *thread, struct error *error)
+{
+	sort_in(thread, mailbox_take_all(&thread->box));
+	return is_waiting(thread) ? run_group(thread, error) : ERR_OK;
+}
+
+bool store_thread_is_idle(const struct store_thread *thread)
+{
+	return atomic_load(&thread->waiting) == 0;
+}
+
+/* What was never run, or run and never committed, is answered as such. */
+struct store *store_thread_free(struct store_thread *thread)
+{
+	struct store *store = thread->store;
+
+	sort_in(thread, mailbox_take_all(&thread->box));
+	for (struct store_job *job; (job = take_next(thread));)
+		append(&thread->group, job);
+	answer_group(thread, ERR_UNAVAILABLE);
+	mailbox_release(&thread->box);
+	free(thread);
+	return store;
+}
+
+struct store_thread *store_thread_start(struct store *store, struct mailbox *notices)
+{
+	struct store_thread *thread = store_thread_new(store, notices);
 	int failed = pthread_create(&thread->thread, NULL, run_thread, thread);
 
 	if (failed) {
@@ -269,13 +307,11 @@ bool store_thread_submit(struct store_thread *thread, struct store_job *job)
 
 struct store *store_thread_stop(struct store_thread *thread)
 {
-	struct store *store = thread->store;
-
 	mailbox_answer(&thread->box, &thread->stop);
 	pthread_join(thread->thread, NULL);
-	assert(!is_waiting(thread));
-	mailbox_release(&thread->box);
-	free(thread);
+	assert(store_thread_is_idle(thread));
+	struct store *store = store_thread_free(thread);
+
 	end_if_disk_failed(store_checkpoint(store), store_last_error(store));
 	return store;
 }

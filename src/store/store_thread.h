@@ -49,6 +49,17 @@ bool store_thread_submit(struct store_thread *thread, struct store_job *job) MUS
 /* Runs what was submitted, commits, joins, returns the store (checkpointed). */
 struct store *store_thread_stop(struct store_thread *thread);
 void store_notice_free(struct store_notice_mail *mail);
+
+/* The same without a thread of its own, for an owner with one thread who turns it by hand: the simulator. */
+struct store_thread *store_thread_new(struct store *store, struct mailbox *notices);
+/* One group of what waits, if anything does. ERR_IO: the disk failed and nobody of the group was answered; all that is
+ * left to do is to end. */
+enum err store_thread_turn(struct store_thread *thread, struct error *error) MUST_CHECK;
+/* Everything submitted was answered. */
+bool store_thread_is_idle(const struct store_thread *thread);
+/* Answers ERR_UNAVAILABLE to whatever still waits, unrun, and returns the store. */
+struct store *store_thread_free(struct store_thread *thread);
+
 /* On the thread that owns the mailbox `answer_to` of some jobs: takes what was answered and calls each job's done(). */
 void store_jobs_done(struct mailbox *answers);
 /* The same on the calling thread, for the command line, tests and the simulator: begin, run, commit, done. */
