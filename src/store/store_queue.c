@@ -35,7 +35,7 @@ enum err store_queue_advance(struct store *store, int64_t schedule_id, struct wa
 {
 	if (!(*word_of(store, schedule_id) & bit_of(schedule_id)))
 		return ERR_OK;
-	enum err err = db_run(store->db, SQL_QUEUE_ADVANCE, DB_ARGS(db_int(schedule_id), db_int(now.us)));
+	enum err err = db_run(store->db, SQL_QUEUE_ADVANCE, DB_ARGS(db_int(schedule_id)));
 
 	if (err == ERR_OK && db_changes(store->db) > 0)
 		store_tell_due(store, now);

@@ -538,7 +538,7 @@ enum err store_recover(struct store *store, struct wall now, int64_t *recovered)
 
 	FAILPOINT("store.recover.recalled");
 	if (err == ERR_OK)
-		err = db_run(store->db, SQL_RUNS_RECOVER, DB_ARGS(db_int(now.us)));
+		err = db_run(store->db, SQL_RUNS_RECOVER, DB_NO_ARGS);
 	*recovered = err == ERR_OK ? db_changes(store->db) : 0;
 	FAILPOINT("store.recover.released");
 	if (err == ERR_OK)
