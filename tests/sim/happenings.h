@@ -3,43 +3,63 @@
 #ifndef SIM_HAPPENINGS_H
 #define SIM_HAPPENINGS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "core/outcome.h"
-#include "store/store.h"
 
-enum happening_kind { RUN_JOB, HEAR_JOB, END_ATTEMPT, EDIT, REQUEUE, STEP_CLOCK, CRASH, DRAIN, COME_BACK, HEAL };
+enum happening_kind {
+	STORE_TURN,  /* the store thread runs what waits */
+	HEAR_JOB,    /* the dispatcher hears the answer to a claim or to records */
+	END_ATTEMPT, /* an endpoint answers, or nobody does */
+	REQUEST,     /* a user sends something */
+	REQUEUE,
+	STEP_CLOCK,
+	CRASH,
+	DRAIN,
+	DISK_FAULT,
+	DISK_WELL,  /* there is room again */
+	HOST_TURNS, /* a host falls ill, or is well again */
+	COME_BACK,  /* the process is started */
+	BUSY,	    /* a dense time begins */
+	QUIET,	    /* … and ends */
+	PURGE,
+	HEAL, /* nothing fails any more */
+	HAPPENING_KINDS_N
+};
 
-struct job {
-	bool is_claim;
-	struct store_claim claim;
-	struct claim_batch batch;
-	struct store_record *records;
-	uint32_t *slots;
-	uint32_t n;
-	bool ok;
+struct engine_job;
+
+struct attempt_end {
+	uint32_t slot;
+	int64_t run_id;
+	struct outcome outcome;
 };
 
 struct happening {
 	int64_t at_us;	 /* boot clock */
 	uint64_t number; /* ties in the order of making */
 	enum happening_kind kind;
-	unsigned life; /* of the process: what belongs to an earlier one is void */
-	struct job *job;
-	uint32_t slot;
-	int64_t run_id;
-	struct outcome outcome;
+	bool is_of_busy; /* belongs to a dense time */
+	unsigned life;	 /* of the process: what belongs to an earlier one is void */
+	union {
+		struct engine_job *job;	 /* HEAR_JOB; owned */
+		struct attempt_end *end; /* END_ATTEMPT; owned */
+		unsigned host;		 /* HOST_TURNS */
+	};
 };
 
 struct happenings {
-	struct happening **heap; /* owned */
+	struct happening *heap; /* owned */
 	size_t n, room;
 	uint64_t made;
 };
 
-/* A new one, to be filled in by the caller; the heap owns it until happenings_take. */
-struct happening *happenings_add(struct happenings *happenings, enum happening_kind kind, int64_t at_us);
-/* The earliest; there must be one. free() it. */
-struct happening *happenings_take(struct happenings *happenings);
-void happenings_release(struct happenings *happenings);
-void job_free(struct job *job);
+void happenings_add(struct happenings *happenings, struct happening happening);
+/* The earliest; there must be one. */
+struct happening happenings_take(struct happenings *happenings);
+/* When the earliest is; INT64_MAX: there is none. */
+int64_t happenings_next_us(const struct happenings *happenings);
 
 #endif

@@ -3,6 +3,7 @@
 #include "ledger.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,12 +68,25 @@ struct ledger {
 	struct ledger_sums sums;
 };
 
+static char about[100];
+
+void promise_about(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(about, sizeof about, format, arguments);
+	va_end(arguments);
+}
+
 void promise(bool holds, const char *name, int64_t run_id, const char *text)
 {
 	if (holds)
 		return;
 	fflush(stdout);
 	fprintf(stderr, "broken: %s (run %lld): %s\n", name, (long long)run_id, text);
+	if (about[0])
+		fprintf(stderr, "to see it again: sim %s --verbose\n", about);
 	abort();
 }
 
@@ -234,7 +248,9 @@ static void watch(struct ledger *ledger, const struct schedule_entry *schedule, 
 {
 	int64_t lateness_us = now.us - wall_max(run->planned_at, schedule->edited_at).us;
 
-	if (!ledger->watched_us || (ledger->watched_lane && run->lane != ledger->watched_lane) || schedule->is_excused)
+	/* One that waits for the run before it is not late. */
+	if (!ledger->watched_us || (ledger->watched_lane && run->lane != ledger->watched_lane) || schedule->is_excused ||
+	    schedule->overlap == OVERLAP_QUEUE)
 		return;
 	promise(lateness_us <= ledger->watched_us, "P6", run->id, "late");
 	ledger->sums.watched++;

@@ -69,6 +69,8 @@ void ledger_steps(const struct ledger *ledger, uint64_t steps, uint32_t room);
 void ledger_rest(const struct ledger *ledger, const struct store_check *check);
 struct ledger_sums ledger_sum(const struct ledger *ledger);
 
+/* What is being tried, as arguments that repeat it; part of what a broken promise prints. */
+void promise_about(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints and aborts unless `holds`. */
 void promise(bool holds, const char *name, int64_t run_id, const char *text);
 

@@ -1,64 +1,80 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Runs histories: `sim [--seed N] [--seeds M] [--twice K] [--verbose]`, or one of two scenarios: `sim --scenario
- * hung|burst`.
+/* Runs histories: `sim [--seed N] [--seeds M] [--dense K] [--twice T] [--jobs J] [--verbose]`, or one of two scenarios:
+ * `sim --scenario hung|burst`.
  *
- * Seeds N … N + M - 1, of which the first K are run twice and must leave the same trace. A broken promise prints the
- * seed and aborts; the same seed shows it again. */
+ * M histories of 24 hours from seed N on, K short ones in which nothing is quiet; the first T of either are run twice and
+ * must leave the same trace. J processes share them. A broken promise prints the seed and the command that shows it
+ * again. `--seed N` alone tells that one history. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "world.h"
 
+enum { JOBS_MAX = 64, TOLD_EVERY = 1000 };
+
 struct arguments {
-	uint64_t seed, seeds, twice;
-	bool verbose;
+	uint64_t seed, seeds, dense, twice, jobs;
+	bool verbose, has_seed, has_seeds;
 	const char *scenario;
 };
 
+/* What one process found; every member is a sum or a largest value. */
+struct found {
+	uint64_t days, dense, repeated;
+	double cpu_s, day_cpu_s;
+	struct world_sums sums;
+};
+
+static bool parse_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	*number = strtoull(text, &end, 10);
+	return *text && !*end;
+}
+
 static bool parse(int argc, char **argv, struct arguments *arguments)
 {
-	for (int i = 1; i < argc; i++) {
-		bool has_value = i + 1 < argc;
+	const struct {
+		const char *name;
+		uint64_t *number;
+	} numbers[] = {
+		{ "--seed", &arguments->seed },	  { "--seeds", &arguments->seeds }, { "--dense", &arguments->dense },
+		{ "--twice", &arguments->twice }, { "--jobs", &arguments->jobs },
+	};
 
-		if (!strcmp(argv[i], "--verbose"))
+	for (int i = 1; i < argc; i++) {
+		bool has_value = i + 1 < argc, is_known = false;
+
+		for (unsigned k = 0; has_value && k < sizeof numbers / sizeof numbers[0]; k++)
+			if (!strcmp(argv[i], numbers[k].name) && parse_number(argv[i + 1], numbers[k].number)) {
+				is_known = true;
+				arguments->has_seed |= k == 0;
+				arguments->has_seeds |= k == 1 || k == 2;
+			}
+		if (is_known)
+			i++;
+		else if (!strcmp(argv[i], "--verbose"))
 			arguments->verbose = true;
-		else if (!strcmp(argv[i], "--seed") && has_value)
-			arguments->seed = strtoull(argv[++i], NULL, 10);
-		else if (!strcmp(argv[i], "--seeds") && has_value)
-			arguments->seeds = strtoull(argv[++i], NULL, 10);
-		else if (!strcmp(argv[i], "--twice") && has_value)
-			arguments->twice = strtoull(argv[++i], NULL, 10);
 		else if (!strcmp(argv[i], "--scenario") && has_value)
 			arguments->scenario = argv[++i];
 		else
 			return false;
 	}
-	return true;
+	return arguments->jobs >= 1 && arguments->jobs <= JOBS_MAX;
 }
 
-/* Memory, where there is a file system of it: the simulated crash is of the process, not of the disk. */
-static bool make_directory(char path[64])
-{
-	snprintf(path, 64, "%s/sim.XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	return mkdtemp(path) != NULL;
-}
-
-static void show(uint64_t seed, const struct world_sums *sums)
-{
-	printf("  seed %" PRIu64 ": runs %" PRIu64 " starts %" PRIu64 " delivered %" PRIu64 " failed %" PRIu64
-	       " parks %" PRIu64 " crashes %" PRIu64 " edits %" PRIu64 " duplicates %" PRIu64 " steps %" PRIu64
-	       " trace %016" PRIx64 "\n",
-	       seed, sums->ledger.runs, sums->starts, sums->ledger.delivered, sums->ledger.failed, sums->parks,
-	       sums->crashes, sums->edits, sums->ledger.duplicates, sums->steps, sums->trace);
-}
+/* --- scenarios ------------------------------------------------------------------------------------------- */
 
 static const struct world_options scenario_base = {
 	.seed = 1,
+	.start = { 1900000000 * US_PER_SECOND },
 	.rest_us_max = 3600 * US_PER_SECOND,
 	.store_us_max = 3 * US_PER_MS,
 	.dispatcher = { .held_max = 2000,
@@ -73,7 +89,7 @@ static const struct world_options scenario_base = {
 
 /* T20: 5,000 runs are due at once to a host that never answers, more than fit into memory; a healthy host gets 100 a
  * second, and must not notice. */
-static int run_hung(const char *directory)
+static int run_hung(struct rig *rig)
 {
 	struct world_options options = scenario_base;
 
@@ -85,7 +101,7 @@ static int run_hung(const char *directory)
 	options.steady_n = 100;
 	options.lateness_us_max = 150 * US_PER_MS;
 
-	struct world_sums sums = world_run(&options, directory);
+	struct world_sums sums = world_run(&options, rig, false);
 
 	printf("hung: %" PRIu64 " healthy runs, the latest %" PRId64 " ms late; %" PRIu64 " times parked, %" PRIu64
 	       " attempts\n",
@@ -96,7 +112,7 @@ static int run_hung(const char *directory)
 }
 
 /* A burst to one quick host, ten times what fits into memory, is served from memory. */
-static int run_burst(const char *directory)
+static int run_burst(struct rig *rig)
 {
 	struct world_options options = scenario_base;
 
@@ -106,7 +122,7 @@ static int run_burst(const char *directory)
 	options.burst_n = 20000;
 	options.lateness_us_max = 1500 * US_PER_MS;
 
-	struct world_sums sums = world_run(&options, directory);
+	struct world_sums sums = world_run(&options, rig, false);
 
 	printf("burst: %" PRIu64 " runs, the last %" PRId64 " ms late; %" PRIu64 " parked\n", sums.ledger.watched,
 	       sums.ledger.lateness_us_max / US_PER_MS, sums.parks);
@@ -115,68 +131,193 @@ static int run_burst(const char *directory)
 	return 0;
 }
 
-static int run_scenario(const char *name, const char *directory)
+static int run_scenario(const char *name, struct rig *rig)
 {
 	if (!strcmp(name, "hung"))
-		return run_hung(directory);
+		return run_hung(rig);
 	if (!strcmp(name, "burst"))
-		return run_burst(directory);
+		return run_burst(rig);
 	fprintf(stderr, "sim: no scenario '%s'\n", name);
 	return 2;
 }
 
-static int run_seeds(const struct arguments *arguments, const char *directory)
+/* --- sums ------------------------------------------------------------------------------------------------ */
+
+/* The numbers that are added up, with the names under which they are told. */
+#define SUMS(sum)                                                                                                       \
+	sum(events) sum(steps) sum(store_turns) sum(store_jobs) sum(starts) sum(parks) sum(requests) sum(answers_2xx)   \
+		sum(answers_4xx) sum(answers_503) sum(unanswered) sum(refused_connections) sum(audits) sum(audited)     \
+			sum(crashes) sum(power_cuts) sum(failed_starts) sum(drains) sum(clock_steps) sum(disk_full)     \
+				sum(host_turns) sum(catch_up_gaps) sum(catch_up_runs) sum(ledger.runs)                  \
+					sum(ledger.delivered) sum(ledger.failed) sum(ledger.duplicates)                 \
+						sum(ledger.watched)
+
+static void add(struct world_sums *total, const struct world_sums *sums)
 {
-	struct world_sums total = { 0 };
-	struct boot began = clock_read().boot;
+#define SUM(name) total->name += sums->name;
+	SUMS(SUM)
+#undef SUM
+	if (sums->ledger.lateness_us_max > total->ledger.lateness_us_max)
+		total->ledger.lateness_us_max = sums->ledger.lateness_us_max;
+	total->trace ^= sums->trace;
+}
 
-	for (uint64_t i = 0; i < arguments->seeds; i++) {
-		struct world_options options = world_draw(arguments->seed + i);
+static void print_sums(FILE *out, const struct world_sums *sums, const char *between, const char *quote)
+{
+	const char *before = "";
 
-		if (arguments->verbose)
-			world_print(&options);
-		else
-			fprintf(stderr, "\rseed %" PRIu64 " ", arguments->seed + i);
+#define SUM(name)                                                                                                       \
+	fprintf(out, "%s%s%s%s: %" PRIu64, before, quote, strchr(#name, '.') ? strchr(#name, '.') + 1 : #name, quote,   \
+		sums->name);                                                                                            \
+	before = between;
+	SUMS(SUM)
+#undef SUM
+}
 
-		struct world_sums sums = world_run(&options, directory);
+/* --- seeds ----------------------------------------------------------------------------------------------- */
 
-		if (i < arguments->twice)
-			promise(world_run(&options, directory).trace == sums.trace, "determinism", 0,
-				"the same seed left another trace");
-		if (arguments->verbose)
-			show(arguments->seed + i, &sums);
-		total.starts += sums.starts;
-		total.steps += sums.steps;
-		total.parks += sums.parks;
-		total.crashes += sums.crashes;
-		total.ledger.runs += sums.ledger.runs;
-		total.ledger.duplicates += sums.ledger.duplicates;
+static double cpu_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void run_seed(const struct arguments *arguments, struct rig *rig, uint64_t seed, bool is_dense, bool is_twice,
+		     struct found *found)
+{
+	struct world_options options = is_dense ? world_draw_dense(seed) : world_draw(seed);
+	double began_s = cpu_s();
+
+	if (arguments->verbose)
+		world_print(&options);
+	promise_about("%s--seed %" PRIu64, is_dense ? "--dense 1 --seeds 0 " : "", seed);
+
+	struct world_sums sums = world_run(&options, rig, arguments->verbose);
+
+	add(&found->sums, &sums);
+	*(is_dense ? &found->dense : &found->days) += 1;
+	if (!is_dense)
+		found->day_cpu_s += cpu_s() - began_s;
+	if (is_twice) {
+		promise(world_run(&options, rig, false).trace == sums.trace, "determinism", 0,
+			"the same seed left another trace");
+		found->repeated++;
 	}
+	if (arguments->verbose) {
+		print_sums(stdout, &sums, ", ", "");
+		printf(", trace %016" PRIx64 "\n", sums.trace);
+	}
+}
 
-	int64_t took_us = boot_since_us(clock_read().boot, began);
+static struct found run_share(const struct arguments *arguments, struct rig *rig, uint64_t job)
+{
+	struct found found = { 0 };
+	double began_s = cpu_s();
+	uint64_t all = arguments->seeds + arguments->dense;
 
-	printf("\n%" PRIu64 " seeds, %" PRIu64 " runs, %" PRIu64 " attempts, %" PRIu64 " steps, %" PRIu64
-	       " parked, %" PRIu64 " crashes, %" PRIu64 " duplicates after crashes; %" PRId64 " seeds/min\n",
-	       arguments->seeds, total.ledger.runs, total.starts, total.steps, total.parks, total.crashes,
-	       total.ledger.duplicates,
-	       (int64_t)(arguments->seeds + arguments->twice) * 60 * US_PER_SECOND / (took_us ? took_us : 1));
-	return 0;
+	for (uint64_t i = job; i < all; i += arguments->jobs) {
+		bool is_dense = i >= arguments->seeds;
+		uint64_t nth = is_dense ? i - arguments->seeds : i;
+
+		run_seed(arguments, rig, arguments->seed + nth, is_dense, nth < arguments->twice, &found);
+		if (i / TOLD_EVERY != (i + arguments->jobs) / TOLD_EVERY)
+			fprintf(stderr, "%" PRIu64 " of %" PRIu64 " histories, %.0f days a minute and core\n",
+				(i + arguments->jobs) / TOLD_EVERY * TOLD_EVERY, all,
+				found.day_cpu_s > 0 ? (double)found.days * 60 / found.day_cpu_s : 0);
+	}
+	found.cpu_s = cpu_s() - began_s;
+	return found;
+}
+
+static void merge(struct found *total, const struct found *found)
+{
+	total->days += found->days;
+	total->dense += found->dense;
+	total->repeated += found->repeated;
+	total->cpu_s += found->cpu_s;
+	total->day_cpu_s += found->day_cpu_s;
+	add(&total->sums, &found->sums);
+}
+
+static int run_child(const struct arguments *arguments, uint64_t job, int pipe_fd)
+{
+	struct rig *rig = rig_new();
+
+	if (!rig)
+		return 2;
+
+	struct found found = run_share(arguments, rig, job);
+
+	rig_free(rig);
+	fflush(stdout);
+	return write(pipe_fd, &found, sizeof found) == (ssize_t)sizeof found ? 0 : 2;
+}
+
+/* Every process has a store, a loop and a machine of its own. */
+static bool run_jobs(const struct arguments *arguments, struct found *total)
+{
+	bool held = true;
+	int fds[2];
+
+	if (pipe(fds) != 0)
+		return false;
+	for (uint64_t job = 0; job < arguments->jobs; job++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(run_child(arguments, job, fds[1]));
+		held &= pid > 0;
+	}
+	close(fds[1]);
+	for (struct found found; read(fds[0], &found, sizeof found) == (ssize_t)sizeof found;)
+		merge(total, &found);
+	close(fds[0]);
+	for (int status; wait(&status) > 0;) {
+		held &= status == 0;
+		if (WIFSIGNALED(status))
+			fprintf(stderr, "sim: a process was ended by signal %d\n", WTERMSIG(status));
+	}
+	return held && total->days == arguments->seeds && total->dense == arguments->dense;
+}
+
+static int run_seeds(const struct arguments *arguments)
+{
+	struct found total = { 0 };
+	bool held = run_jobs(arguments, &total);
+
+	printf("proof: {\"part\": \"simulation\", \"tried\": {\"days\": %" PRIu64 ", \"dense_histories\": %" PRIu64
+	       ", \"run_twice\": %" PRIu64 ", ",
+	       total.days, total.dense, total.repeated);
+	print_sums(stdout, &total.sums, ", ", "\"");
+	printf("}, \"found\": {\"days_per_minute_and_core\": %.0f, \"cpu_seconds\": %.0f, \"lateness_us_max\": %" PRId64
+	       "}, \"held\": %s}\n",
+	       total.day_cpu_s > 0 ? (double)total.days * 60 / total.day_cpu_s : 0, total.cpu_s,
+	       total.sums.ledger.lateness_us_max, held ? "true" : "false");
+	return held ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = { .seed = 1, .seeds = 200, .twice = 10 };
-	char directory[64];
+	struct arguments arguments = { .seed = 1, .seeds = 200, .twice = 0, .jobs = 1 };
 
-	if (!parse(argc, argv, &arguments) || !make_directory(directory)) {
-		fprintf(stderr, "usage: sim [--seed N] [--seeds M] [--twice K] [--verbose] [--scenario hung|burst]\n");
+	if (!parse(argc, argv, &arguments)) {
+		fprintf(stderr, "usage: sim [--seed N] [--seeds M] [--dense K] [--twice T] [--jobs J] [--verbose] "
+				"[--scenario hung|burst]\n");
 		return 2;
 	}
-	log_set_level(LOG_ERROR);
+	if (arguments.has_seed && !arguments.has_seeds)
+		arguments.seeds = 1;
+	/* What the service logs is part of the story, and of nothing else. */
+	log_set_level(arguments.verbose ? LOG_INFO : (enum log_level)(LOG_ERROR + 1));
+	if (!arguments.scenario)
+		return run_seeds(&arguments);
 
-	int status =
-		arguments.scenario ? run_scenario(arguments.scenario, directory) : run_seeds(&arguments, directory);
+	struct rig *rig = rig_new();
+	int status = rig ? run_scenario(arguments.scenario, rig) : 2;
 
-	rmdir(directory);
+	if (rig)
+		rig_free(rig);
 	return status;
 }
