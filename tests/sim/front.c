@@ -114,6 +114,11 @@ struct arena *http_exchange_arena(struct http_exchange *exchange)
 	return &exchange->arena;
 }
 
+bool http_exchange_is_wanted(const struct http_exchange *exchange)
+{
+	return exchange->front->is_heard;
+}
+
 static void read_source(const struct http_source *source, struct buf *text)
 {
 	while (source->fill(source->ctx, text))
