@@ -177,7 +177,7 @@ static void go_on_handshaking(struct wire *wire)
 /* The address judged is the address reached: asked once more of the kernel. */
 static bool peer_is(const struct wire *wire)
 {
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = { 0 };
 	socklen_t n = sizeof peer;
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;

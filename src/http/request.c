@@ -519,6 +519,7 @@ static void on_line(struct request_reader *reader)
 {
 	struct str line = { reader->head.p + reader->line_at, reader->head.n - reader->line_at };
 
+	assert(line.p);
 	if (line.n < 2 || line.p[line.n - 2] != '\r') {
 		refuse_malformed(reader, "line feed without carriage return");
 		return;

@@ -245,7 +245,7 @@ static bool parse_address(struct str text, union peer_address *address)
 /* Reads back what the socket got. */
 static bool format_bound(int fd, char bound[64])
 {
-	union peer_address address;
+	union peer_address address = { 0 };
 	socklen_t address_n = sizeof address;
 	char host[INET6_ADDRSTRLEN];
 

@@ -51,7 +51,7 @@ enum err store_url_check(struct str url, struct str *path, struct error *error)
 
 static enum err copy_path(struct str url, char path[PATH_MAX], struct error *error)
 {
-	struct str view;
+	struct str view = { 0 };
 	enum err err = store_url_check(url, &view, error);
 
 	if (err == ERR_OK)
