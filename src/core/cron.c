@@ -107,10 +107,10 @@ static uint32_t month_days(const struct cron *cron, int32_t year, int32_t month)
 
 /* ---- Times of a day ---- */
 
-/* The lowest set bit at or above `from`, -1 without; `from` may be 64. */
+/* The lowest set bit at or above `from`, -1 without. */
 static int32_t bit_at_or_above(uint64_t bits, int32_t from)
 {
-	bits = from < 64 ? bits >> from << from : 0;
+	bits = bits >> from << from;
 	return bits ? __builtin_ctzll(bits) : -1;
 }
 
@@ -287,17 +287,20 @@ static int64_t local_count(const struct cron *cron, int64_t from, int64_t end)
 	struct civil first = civil_from_days(first_day), last = civil_from_days(last_day);
 	int64_t days_n = 0;
 	struct civil c = first;
+	bool is_last;
 
 	/* All matching days whole, then what was too much at both ends. */
 	do {
 		uint32_t days = month_days(cron, c.year, c.month);
 
+		is_last = c.year == last.year && c.month == last.month;
 		if (c.year == first.year && c.month == first.month)
 			days &= ~bits_up_to(first.day - 1);
-		if (c.year == last.year && c.month == last.month)
+		if (is_last)
 			days &= bits_up_to(last.day);
 		days_n += __builtin_popcount(days);
-	} while (!(c.year == last.year && c.month == last.month) && year_month_step(&c.year, &c.month, 1));
+		year_month_step(&c.year, &c.month, 1);
+	} while (!is_last);
 
 	int64_t n = days_n * per_day;
 

@@ -66,22 +66,21 @@ static bool gap_first_run(const struct gap *gap, const struct plan_input *input,
 {
 	struct wall start;
 
-	switch (input->catch_up) {
-	case CATCH_UP_NONE:
+	if (input->catch_up == CATCH_UP_NONE)
 		return false;
-	case CATCH_UP_LATEST:
+	if (input->catch_up == CATCH_UP_LATEST) {
 		*first = gap->last;
 		return true;
-	case CATCH_UP_ALL:
-		break;
 	}
 	if (!gap_start_of_all(gap, input->missed_before, &start))
 		return false;
-	if (start.us <= gap->first.us) {
-		*first = gap->first;
-		return true;
+	*first = gap->first;
+	if (start.us > gap->first.us) {
+		bool found = timing_next(gap->timing, just_before(start), first);
+
+		assert(found && !wall_is_after(*first, gap->last));
 	}
-	return timing_next(gap->timing, just_before(start), first) && !wall_is_after(*first, gap->last);
+	return true;
 }
 
 static void plan_skip(struct plan *plan, const struct gap *gap, struct wall last)

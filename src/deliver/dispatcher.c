@@ -201,12 +201,12 @@ static void on_claimed(struct dispatcher *d, const struct dispatch_event *event)
 		uint32_t index = held_lane_find(&d->held, event->claimed.lane);
 		const struct lane *lane = &d->held.lanes[index];
 
-		if (lane->is_slow && !lane->has_parked && lane->parking_n == 0)
+		if (!lane->has_parked && lane->parking_n == 0)
 			held_lane_set_slow(&d->held, index, false);
 		else
 			held_lane_settle(&d->held, index);
 	}
-	if (!is_any_claim_outstanding(d) && (d->revoked.n || d->revoked_all)) {
+	if (!is_any_claim_outstanding(d) && d->revoked.n) {
 		id_map_clear(&d->revoked);
 		d->revoked_all = false;
 	}
@@ -302,8 +302,7 @@ static void on_record_failed(struct dispatcher *d, const struct dispatch_event *
 		assert(event->slots.slots[i] < d->held.runs_max);
 		held_move(&d->held, event->slots.slots[i], HELD_UNRECORDED);
 	}
-	if (event->slots.n)
-		backoff_fail(&d->records, d->now.boot);
+	backoff_fail(&d->records, d->now.boot);
 }
 
 /* The store wants them back, or has written about them already. What is on the wire cannot be called back: it ends as
@@ -421,15 +420,16 @@ static bool is_above_share(const struct dispatcher *d, const struct lane *lane)
 	return lane->flying_n > 0 && lane->flying_n >= d->options.in_flight_max / LANE_SHARE;
 }
 
-/* Whether one more of the lane may go out, as far as the lane itself is concerned. What hangs keeps its places for a
- * whole timeout, so a lane gets many only as long as its attempts end. */
+/* Whether one more of the lane, which is below its own limit, may have one of the free places. What hangs keeps its
+ * places for a whole timeout, so a lane gets many only as long as its attempts end. */
 static bool has_lane_room(const struct dispatcher *d, const struct lane *lane)
 {
 	uint32_t free = d->options.in_flight_max - d->held.count[HELD_FLYING];
 
+	assert(lane->flying_n < d->options.lane_in_flight_max && free > 0);
 	if (lane->flying_n == 0)
 		return true;
-	if (lane->flying_n >= d->options.lane_in_flight_max || free == 0 || lane->flying_n >= LANE_GREED * (free - 1))
+	if (lane->flying_n >= LANE_GREED * (free - 1))
 		return false;
 	if (lane->is_hanging)
 		return lane->flying_n < d->options.in_flight_max / LANE_SHARE_HANGING;

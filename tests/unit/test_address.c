@@ -298,6 +298,28 @@ static void test_both_loopbacks(void **state)
 	}
 }
 
+/* The name passes as soon as one of its addresses could; they are judged when they are known. */
+static void test_the_name_of_the_loopback(void **state)
+{
+	static const struct {
+		const char *cidr;
+		enum address_verdict verdict;
+	} rows[] = {
+		{ "127.0.0.0/8", ADDRESS_ALLOWED }, { "127.0.0.1", ADDRESS_ALLOWED }, { "0.0.0.0/0", ADDRESS_ALLOWED },
+		{ "::1", ADDRESS_ALLOWED },	    { "::/0", ADDRESS_ALLOWED },      { "::/64", ADDRESS_ALLOWED },
+		{ "10.0.0.0/8", ADDRESS_DENIED },   { "fd00::/8", ADDRESS_DENIED },   { "::2", ADDRESS_DENIED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N(rows); i++) {
+		struct egress_policy policy = { 0 };
+
+		allow(&policy, rows[i].cidr);
+		if (address_judge_name(&policy, STR("localhost")) != rows[i].verdict)
+			fail_msg("localhost with %s", rows[i].cidr);
+	}
+}
+
 static void test_whole_internet_still_spares_metadata(void **state)
 {
 	static const struct row rows[] = {
@@ -383,7 +405,8 @@ static void test_networks_that_are_none(void **state)
 					     "[fd00::]/8",
 					     "127.0.0.1:80",
 					     "localhost",
-					     "fe80::1%lo" };
+					     "fe80::1%lo",
+					     "0000:0000:0000:0000:0000:0000:0000:0000:0000:00" };
 	struct egress_policy policy = { 0 };
 
 	(void)state;
@@ -482,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_answers_of_lookups),
 		cmocka_unit_test(test_allowed_networks),
 		cmocka_unit_test(test_both_loopbacks),
+		cmocka_unit_test(test_the_name_of_the_loopback),
 		cmocka_unit_test(test_whole_internet_still_spares_metadata),
 		cmocka_unit_test(test_metadata_listed_one_by_one),
 		cmocka_unit_test(test_own_listeners),

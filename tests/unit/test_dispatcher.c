@@ -74,24 +74,56 @@ static void a_wall_clock_set_back_makes_no_wait_for_a_retry_longer(void **state)
 	rig_free(rig);
 }
 
-static void a_retry_on_its_way_to_the_store_takes_the_set_back_along(void **state)
+static void a_retry_that_waits_for_a_place_is_put_back_too(void **state)
 {
-	struct rig *rig = rig_new(&options_default);
+	struct dispatcher_options options = options_default;
+	struct run *runs[] = { run_new(2, 5, T0), run_new(3, 5, T0) };
+	struct rig *rig;
 
 	(void)state;
-	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ 0 });
-	rig_done(rig, rig->starts[0].slot, failed);
-	assert_int_equal(rig->records_n, 1);
-	int64_t wait_us = rig->records[0].eligible_at.us - T0;
-
+	options.lane_in_flight_max = 1;
+	rig = rig_new(&options);
+	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ .more = true });
+	runs[0]->attempts = runs[1]->attempts = 1;
+	runs[1]->start_at.us = T0 - 7200 * S; /* due by the new clock as well */
+	rig_claimed(rig, runs, 2, (struct claimed){ 0 });
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).ready, 2);
 	rig->now.wall.us -= 3600 * S;
 	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_SET_BACK, .by_us = 3600 * S });
-	rig_recorded(rig, DISPATCH_RECORD_FAILED);
-	rig_forget(rig);
-	rig_pass(rig, S);
 	assert_int_equal(rig->records_n, 1);
-	assert_int_equal(rig->records[0].eligible_at.us, T0 - 3600 * S + wait_us);
+	assert_int_equal(rig->records[0].kind, RECORD_RELEASE);
+	assert_int_equal(rig->records[0].run->id, 2);
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).ready, 1);
 	rig_free(rig);
+}
+
+/* Whether the store has the record just then, or has refused it and will be asked again. */
+static void a_retry_on_its_way_to_the_store_takes_the_set_back_along(void **state)
+{
+	(void)state;
+	for (int is_refused = 0; is_refused <= 1; is_refused++) {
+		struct rig *rig = rig_new(&options_default);
+
+		rig_claimed_n(rig, 1, 2, 5, T0, (struct claimed){ 0 });
+		rig_done(rig, rig->starts[0].slot, failed);
+		rig_done(rig, rig->starts[1].slot, delivered);
+		assert_int_equal(rig->records_n, 2);
+		int64_t wait_us = rig->records[0].eligible_at.us - T0;
+
+		if (is_refused)
+			rig_recorded(rig, DISPATCH_RECORD_FAILED);
+		rig->now.wall.us -= 3600 * S;
+		rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_SET_BACK, .by_us = 3600 * S });
+		if (!is_refused)
+			rig_recorded(rig, DISPATCH_RECORD_FAILED);
+		rig_forget(rig);
+		rig_pass(rig, S);
+		assert_int_equal(rig->records_n, 2);
+		assert_int_equal(rig->records[0].eligible_at.us, T0 - 3600 * S + wait_us);
+		assert_int_equal(rig->records[1].kind, RECORD_DELIVERED);
+		assert_int_equal(rig->records[1].eligible_at.us, 0);
+		rig_free(rig);
+	}
 }
 
 /* --- claims --- */
@@ -208,18 +240,30 @@ static void asks_now_and_then_even_if_nothing_is_known_to_be_due(void **state)
 
 static void large_bodies_limit_what_is_claimed(void **state)
 {
+	static const struct {
+		size_t body_n;
+		uint32_t room; /* 0: nothing is claimed until that body has gone */
+	} rows[] = { { 100000, 3 }, { 300000, 1 }, { 600000, 0 } };
 	struct dispatcher_options options = options_default;
-	static char body[100000];
-	struct run *run = run_new(1, 5, T0 + 100 * MS);
-	struct rig *rig;
+	static char body[600000];
 
 	(void)state;
 	options.held_bytes_max = 500000;
-	rig = rig_new(&options);
-	run->body = (struct str){ body, sizeof body };
-	rig_claimed(rig, &run, 1, (struct claimed){ .more = true });
-	assert_int_equal(rig->room, 3);
-	rig_free(rig);
+	for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct run *run = run_new(1, 5, T0);
+		struct rig *rig = rig_new(&options);
+
+		rig_forget(rig);
+		run->body = (struct str){ body, rows[i].body_n };
+		rig_claimed(rig, &run, 1, (struct claimed){ .more = true });
+		assert_int_equal(rig->room, rows[i].room);
+		assert_int_equal(rig->claims_n, rows[i].room > 0);
+		rig_done(rig, rig->starts[0].slot, delivered);
+		rig_recorded(rig, DISPATCH_RECORDED);
+		rig_tick(rig); /* what was given back counts from the next step on */
+		assert_int_equal(rig->claims_n, 1);
+		rig_free(rig);
+	}
 }
 
 /* --- what comes of attempts --- */
@@ -435,6 +479,12 @@ static void long_lists_come_in_parts(void **state)
 	rig_recorded(rig, DISPATCH_RECORDED);
 	assert_int_equal(rig->freed_n, 1500);
 	rig_free(rig);
+
+	options.in_flight_max = options.lane_in_flight_max = 4000;
+	rig = rig_new(&options);
+	rig_claimed_n(rig, 1, 1000, 5, T0, (struct claimed){ 0 });
+	assert_int_equal(rig->starts_n, 1000); /* more than one list has room for */
+	rig_free(rig);
 }
 
 /* --- edits --- */
@@ -510,6 +560,29 @@ static void more_revoked_runs_than_can_be_remembered(void **state)
 	rig_free(rig);
 }
 
+static void a_run_claimed_anew_replaces_the_one_that_waits_for_a_place(void **state)
+{
+	struct dispatcher_options options = options_default;
+	struct run *again = run_new(2, 5, T0);
+	struct rig *rig;
+
+	(void)state;
+	options.lane_in_flight_max = 1;
+	rig = rig_new(&options);
+	rig_claimed_n(rig, 1, 2, 5, T0, (struct claimed){ .more = true });
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).ready, 1);
+	again->lease = 77;
+	rig_claimed(rig, &again, 1, (struct claimed){ 0 });
+	assert_int_equal(rig->freed_n, 1);
+	rig_done(rig, rig->starts[0].slot, delivered);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	assert_int_equal(rig->starts_n, 2);
+	rig_done(rig, rig->starts[1].slot, delivered);
+	assert_int_equal(rig->records_n, 1);
+	assert_int_equal(rig->records[0].run->lease, 77);
+	rig_free(rig);
+}
+
 static void a_run_claimed_anew_replaces_the_waiting_one_and_waits_for_the_flying_one(void **state)
 {
 	struct rig *rig = rig_new(&options_default);
@@ -571,12 +644,66 @@ static void draining_puts_back_what_waits_and_ends_with_what_flies(void **state)
 	rig_free(rig);
 }
 
+static void draining_waits_for_the_answer_to_a_claim(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+
+	(void)state;
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_DRAIN });
+	assert_int_equal(rig->drained_n, 0);
+	rig_claimed(rig, NULL, 0, (struct claimed){ .more = true });
+	assert_int_equal(rig->drained_n, 1);
+	assert_int_equal(rig->claims_n, 1);
+	rig_free(rig);
+}
+
+static void draining_after_a_lane_has_gone(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+
+	(void)state;
+	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ .more = true });
+	rig_claimed_n(rig, 2, 1, 6, T0 + 150 * MS, (struct claimed){ 0 });
+	rig_done(rig, rig->starts[0].slot, delivered);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_DRAIN });
+	assert_int_equal(rig->records_n, 1);
+	assert_int_equal(rig->records[0].run->id, 2);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	assert_int_equal(rig->drained_n, 1);
+	rig_free(rig);
+}
+
+/* --- what operators see --- */
+
+/* Only what waits for us counts: not what waits for its own host. */
+static void the_oldest_ready_run_is_the_one_that_others_keep_waiting(void **state)
+{
+	struct dispatcher_options options = options_default;
+	struct rig *rig;
+
+	(void)state;
+	options.in_flight_max = options.lane_in_flight_max = 4;
+	rig = rig_new(&options);
+	for (int64_t lane = 0; lane < 4; lane++)
+		rig_claimed_n(rig, 1 + 10 * lane, 2, 5 + lane, T0 - 60 * S, (struct claimed){ .more = true });
+	assert_int_equal(rig->starts_n, 4);
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).oldest_ready_age_us, 0);
+	rig_claimed_n(rig, 100, 2, 50, T0 - S, (struct claimed){ 0 });
+	rig_pass(rig, 3 * S);
+	assert_int_equal(rig->starts_n, 4);
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).oldest_ready_age_us, 4 * S);
+	rig_free(rig);
+	dispatcher_free(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(starts_at_its_instant_and_not_a_microsecond_before),
 		cmocka_unit_test(a_wall_clock_set_back_makes_ready_runs_wait_again),
 		cmocka_unit_test(a_wall_clock_set_back_makes_no_wait_for_a_retry_longer),
+		cmocka_unit_test(a_retry_that_waits_for_a_place_is_put_back_too),
 		cmocka_unit_test(a_retry_on_its_way_to_the_store_takes_the_set_back_along),
 		cmocka_unit_test(claims_ahead_of_what_is_due_next_and_only_then),
 		cmocka_unit_test(claims_at_the_instant_what_cannot_be_claimed_ahead),
@@ -596,8 +723,12 @@ int main(void)
 		cmocka_unit_test(a_revoked_run_is_given_back_unless_it_flies),
 		cmocka_unit_test(a_run_revoked_before_the_claim_answers_is_put_back),
 		cmocka_unit_test(more_revoked_runs_than_can_be_remembered),
+		cmocka_unit_test(a_run_claimed_anew_replaces_the_one_that_waits_for_a_place),
 		cmocka_unit_test(a_run_claimed_anew_replaces_the_waiting_one_and_waits_for_the_flying_one),
 		cmocka_unit_test(draining_puts_back_what_waits_and_ends_with_what_flies),
+		cmocka_unit_test(draining_waits_for_the_answer_to_a_claim),
+		cmocka_unit_test(draining_after_a_lane_has_gone),
+		cmocka_unit_test(the_oldest_ready_run_is_the_one_that_others_keep_waiting),
 	};
 
 	return cmocka_run_group_tests_name("dispatcher", tests, NULL, NULL);

@@ -116,6 +116,29 @@ static void a_lane_above_a_quarter_lets_others_go_first(void **state)
 	rig_free(rig);
 }
 
+static void lanes_above_a_quarter_take_turns_too(void **state)
+{
+	struct dispatcher_options options = options_default;
+	uint32_t of_lane[2] = { 0, 0 };
+	struct rig *rig;
+
+	(void)state;
+	options.lane_in_flight_max = 16;
+	options.held_max = 400;
+	rig = rig_new(&options);
+	rig_claimed_n(rig, 1, 100, 5, T0, (struct claimed){ .more = true });
+	rig_claimed_n(rig, 101, 100, 6, T0, (struct claimed){ .more = true });
+	/* The attempts of both end in the order in which they began. */
+	for (uint32_t i = 0; i < 100; i++)
+		rig_done(rig, rig->starts[i].slot, delivered);
+	for (uint32_t i = 40; i < 100; i++)
+		of_lane[rig->starts[i].run_id > 100]++;
+	assert_int_equal(of_lane[0], 30);
+	assert_int_equal(of_lane[1], 30);
+	assert_int_equal(rig->starts_n - 100, 12); /* on the wire now: two each for every free place but the last */
+	rig_free(rig);
+}
+
 static void hung_lanes_keep_few_places(void **state)
 {
 	struct dispatcher_options options = options_default;
@@ -349,6 +372,110 @@ static void a_burst_to_a_quick_host_is_not_parked(void **state)
 	rig_free(rig);
 }
 
+static void a_lane_whose_bodies_fill_the_memory_is_parked(void **state)
+{
+	struct dispatcher_options options = options_parking;
+	static char body[20000];
+	struct run *runs[40];
+	struct rig *rig;
+
+	(void)state;
+	options.held_bytes_max = 1000000;
+	rig = rig_new(&options);
+	for (unsigned i = 0; i < 40; i++) {
+		runs[i] = run_new(1 + i, 5, T0);
+		runs[i]->body = (struct str){ body, sizeof body };
+	}
+	rig_claimed(rig, runs, 40, (struct claimed){ .more = true });
+	rig_pass(rig, 125 * MS);
+	assert_int_equal(rig->records_n, 40 - 16 - 16);
+	assert_int_equal(rig->records[0].kind, RECORD_PARK);
+	rig_free(rig);
+}
+
+static void so_many_lanes_are_parked_and_no_more(void **state)
+{
+	struct dispatcher_options options = options_parking;
+	const uint32_t lanes = DISPATCH_SLOW_LANES_MAX + 1;
+	struct run *runs[1000];
+	uint32_t next = 0;
+	struct rig *rig;
+
+	(void)state;
+	options.held_max = 5 * lanes;
+	options.in_flight_max = lanes;
+	options.lane_in_flight_max = 1;
+	rig = rig_new(&options);
+	while (next < 4 * lanes) {
+		uint32_t n = 0;
+
+		for (; n < rig->room && next < 4 * lanes; n++, next++)
+			runs[n] = run_new(1 + next, 5 + next / 4, T0);
+		rig_claimed(rig, runs, n, (struct claimed){ .more = true });
+	}
+	assert_int_equal(rig->starts_n, lanes);
+	rig_pass(rig, 125 * MS);
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).slow_lanes, DISPATCH_SLOW_LANES_MAX);
+	assert_int_equal(rig->records_n, DISPATCH_SLOW_LANES_MAX);
+	rig_free(rig);
+}
+
+/* Of nine lanes that want theirs back eight are asked for at once; meanwhile ordinary claims go on. */
+static void so_many_lanes_are_asked_for_at_once(void **state)
+{
+	struct dispatcher_options options = options_parking;
+	struct rig *rig;
+
+	(void)state;
+	options.lane_in_flight_max = 1;
+	rig = rig_new(&options);
+	for (int64_t lane = 0; lane < 9; lane++)
+		rig_claimed_n(rig, 1 + 75 * lane, 75, 5 + lane, T0, (struct claimed){ .more = true });
+	rig_pass(rig, 125 * MS);
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).slow_lanes, 9);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
+	rig->lanes_n = rig->claims_n = 0;
+	for (uint32_t i = 0; i < 9; i++)
+		rig_done(rig, rig->starts[i].slot, delivered);
+	assert_int_equal(rig->lanes_n, DISPATCH_LANE_CLAIMS_MAX);
+	rig_hint(rig, T0);
+	assert_int_equal(rig->claims_n, 1);
+	rig_claimed_n(rig, 1000, 2, rig->lanes[0], T0, (struct claimed){ .of_lane = true, .lane = rig->lanes[0] });
+	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
+	assert_int_equal(rig->lanes_n, 9);
+	rig_free(rig);
+}
+
+static void a_lane_is_asked_for_after_a_list_without_room(void **state)
+{
+	struct dispatcher_options options = options_parking;
+	int64_t ids[600];
+	struct rig *rig;
+
+	(void)state;
+	options.held_max = 3000;
+	rig = rig_new(&options);
+	for (int64_t i = 0; i < 3; i++)
+		rig_claimed_n(rig, 1 + 1000 * i, rig->room, 5, T0, (struct claimed){ .more = true });
+	rig_pass(rig, 125 * MS);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_claimed(rig, NULL, 0, (struct claimed){ .more = true });
+	for (uint32_t i = 0; i < 8; i++)
+		rig_done(rig, rig->starts[i].slot, delivered);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_forget(rig);
+	/* Their notices have overtaken the claim's answer, so that all of them go back at once. */
+	for (int64_t i = 0; i < 600; i++)
+		ids[i] = 10000 + i;
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_REVOKED, .ids = { ids, 600 } });
+	rig_claimed_n(rig, 10000, 600, 6, T0, (struct claimed){ 0 });
+	assert_int_equal(rig->records_n, 600);
+	assert_int_equal(rig->lanes_n, 1);
+	assert_int_equal(rig->lanes[0], 5);
+	rig_free(rig);
+}
+
 /* --- parts --- */
 
 static void the_id_map_finds_what_was_put_in(void **state)
@@ -386,6 +513,7 @@ int main(void)
 		cmocka_unit_test(lanes_take_turns),
 		cmocka_unit_test(a_lane_has_its_limit),
 		cmocka_unit_test(a_lane_above_a_quarter_lets_others_go_first),
+		cmocka_unit_test(lanes_above_a_quarter_take_turns_too),
 		cmocka_unit_test(hung_lanes_keep_few_places),
 		cmocka_unit_test(a_clogged_lane_is_parked_and_keeps_its_oldest),
 		cmocka_unit_test(parked_runs_come_back_in_order_as_the_lane_moves),
@@ -394,6 +522,10 @@ int main(void)
 		cmocka_unit_test(a_lane_claim_waits_for_the_ordinary_one_and_goes_first_then),
 		cmocka_unit_test(a_failed_lane_claim_comes_again),
 		cmocka_unit_test(a_burst_to_a_quick_host_is_not_parked),
+		cmocka_unit_test(a_lane_whose_bodies_fill_the_memory_is_parked),
+		cmocka_unit_test(so_many_lanes_are_parked_and_no_more),
+		cmocka_unit_test(so_many_lanes_are_asked_for_at_once),
+		cmocka_unit_test(a_lane_is_asked_for_after_a_list_without_room),
 		cmocka_unit_test(the_id_map_finds_what_was_put_in),
 	};
 

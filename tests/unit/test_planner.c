@@ -201,6 +201,21 @@ static void test_a_thousand(void **state)
 					       .runs_left = -1 });
 }
 
+/* A claim may end before all that was missed has been looked at: what lies behind it is for the next one. */
+static void test_a_claim_that_ends_within_the_gap(void **state)
+{
+	const struct timing timing = every(10 * S);
+
+	(void)state;
+	for (int policy = CATCH_UP_LATEST; policy <= CATCH_UP_NONE; policy++)
+		check_all((struct plan_input){ .timing = &timing,
+					       .next_at = { T0 + 10 * S },
+					       .until = { T0 + 95 * S },
+					       .missed_before = { T0 + 200 * S },
+					       .catch_up = (enum catch_up)policy,
+					       .runs_left = -1 });
+}
+
 static void test_late_is_not_missed(void **state)
 {
 	const struct timing timing = every(60 * S);
@@ -334,6 +349,24 @@ static void test_an_instant_that_is_none_any_more(void **state)
 	assert_int_equal(plan.planned_at.us, T0 + 3 * 86400 * S);
 }
 
+/* Nothing of the new set is due yet, but what was promised before the edit is. */
+static void test_an_instant_before_the_whole_set(void **state)
+{
+	const struct timing timing = with_cron("0 3 1 1 * 2030");
+	struct plan_input input = { .timing = &timing,
+				    .next_at = { T0 + 5 * S },
+				    .until = { T0 + 3600 * S },
+				    .missed_before = { T0 + 3600 * S },
+				    .catch_up = CATCH_UP_LATEST,
+				    .runs_left = -1 };
+	struct plan plan = planner_step(&input);
+
+	(void)state;
+	assert_true(plan.has_run && plan.skipped_count == 0 && plan.planned_at.us == T0 + 5 * S);
+	assert_true(plan.has_next);
+	assert_int_equal(plan.next_at.us, T0 + 1460 * 86400 * S);
+}
+
 static void test_a_last_occurrence(void **state)
 {
 	const struct timing timing = with_cron("0 0 1 1 * 2026");
@@ -388,9 +421,11 @@ int main(void)
 		cmocka_unit_test(test_a_thousand),
 		cmocka_unit_test(test_the_bound_is_one_for_the_gap),
 		cmocka_unit_test(test_blocked),
+		cmocka_unit_test(test_a_claim_that_ends_within_the_gap),
 		cmocka_unit_test(test_late_is_not_missed),
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_an_instant_that_is_none_any_more),
+		cmocka_unit_test(test_an_instant_before_the_whole_set),
 		cmocka_unit_test(test_a_last_occurrence),
 		cmocka_unit_test(test_a_long_gap_is_cheap),
 	};
