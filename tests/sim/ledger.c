@@ -23,6 +23,7 @@ struct entry {
 	bool is_revoked; /* the present lease */
 	bool is_flying;
 	bool has_started;
+	bool may_have_started; /* it was leased to a process that died */
 	unsigned version;     /* of the schedule, when it was first seen */
 	uint64_t body;	      /* of the first attempt */
 	uint32_t attempt;     /* the highest that started */
@@ -43,6 +44,7 @@ struct entry {
 struct schedule_entry {
 	struct wall planned_at; /* the newest */
 	struct wall started_at; /* planned instant of the newest first attempt */
+	int64_t started_lane;	/* of that */
 	struct wall edited_at;
 	enum overlap overlap;
 	unsigned flying_n;
@@ -324,9 +326,15 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 	} else {
 		promise(!schedule->versions_n || is_body_of(schedule, entry->version, body), "I5", run->id,
 			"not the body of its schedule");
-		promise(entry->planned_at.us > schedule->started_at.us, "P10", run->id,
+		/* One that may have been sent before its process died stays with the host it was for. */
+		bool stays_behind = entry->may_have_started && run->lane != schedule->started_lane;
+
+		promise(entry->planned_at.us > schedule->started_at.us || stays_behind, "P10", run->id,
 			"first attempts must start in planned order");
-		schedule->started_at = entry->planned_at;
+		if (!stays_behind) {
+			schedule->started_at = entry->planned_at;
+			schedule->started_lane = run->lane;
+		}
 	}
 	ledger->sums.duplicates += entry->answered_in != 0;
 	if (!entry->has_started)
@@ -451,6 +459,8 @@ void ledger_deleted(struct ledger *ledger, const uint8_t uuid[16])
 
 static void end_leases(struct ledger *ledger)
 {
+	for (size_t i = 0; i < ledger->entries_room; i++)
+		ledger->entries[i].may_have_started |= ledger->entries[i].is_leased;
 	for (size_t i = 0; i < ledger->entries_room; i++)
 		ledger->entries[i].is_flying = ledger->entries[i].is_leased = false;
 	for (unsigned i = 0; i < ledger->schedules_n; i++)
