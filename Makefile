@@ -7,7 +7,7 @@ CLANG ?= clang
 # Debian's own, for which Debian's packages are: another one earlier on the PATH would lack them.
 PYTHON ?= /usr/bin/python3
 
-.PHONY: build run test test-build deps deps-test crash bench fuzz format install clean
+.PHONY: build run test test-build deps deps-test crash bench proof sim fuzz format install clean
 
 build: deps
 	@test -f build/release/build.ninja || meson setup build/release --buildtype=release -Db_lto=true -Dtests=false
@@ -36,6 +36,16 @@ crash: test-build build
 bench: build
 	@tools/install-deps.sh bench $(if $(PEERS),peers)
 	@$(PYTHON) bench/run.py --peers "$(PEERS)" $(BENCH_FLAGS)
+
+# Everything that the promise is tried with, in at most six hours (docs/design/proof.md); PROOF_FLAGS="--scale 0.02" shows that it works.
+proof: test-build build
+	@$(PYTHON) tools/proof.py $(PROOF_FLAGS)
+
+# `make sim SEED=7` tells one history of 24 virtual hours, `make sim SEEDS=20000` runs so many (docs/design/simulation.md).
+sim: deps-test
+	@test -f build/proof-plain/build.ninja || meson setup build/proof-plain --buildtype=release >/dev/null
+	@ninja -C build/proof-plain tests/sim/sim >/dev/null
+	@build/proof-plain/tests/sim/sim $(if $(SEEDS),--seed $(or $(SEED),1) --seeds $(SEEDS) --jobs $(or $(JOBS),$(shell nproc)),--seed $(or $(SEED),1))
 
 # Needs clang; builds in build/fuzz.
 fuzz: deps-test

@@ -21,7 +21,6 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "proof"
 PLAIN = "build/proof-plain"  # -O2 without sanitizers: speed decides how much is tried
-CHECKED = "build/test"
 RELEASE = "build/release/seed-scheduler"
 FAILPOINTS = "build/failpoints"
 JOBS = str(os.cpu_count() or 1)
@@ -35,10 +34,45 @@ class Part:
 
     def words(self, scale):
         n = str(max(1, round(self.amount * scale)))
-        return [word.replace("{n}", n).replace("{jobs}", JOBS).replace("{plain}", PLAIN) for word in self.command.split()]
+        words = [word.replace("{n}", n).replace("{jobs}", JOBS).replace("{plain}", PLAIN) for word in self.command.split()]
+        return [sys.executable, *words] if words[0].endswith(".py") else words
 
 
-PARTS = []
+PARTS = [
+    Part("simulation", 100, 200000, "{plain}/tests/sim/sim --seed 1 --seeds {n} --dense 20000 --twice 1000 --jobs {jobs}"),
+    Part("planted-bugs", 20, 5, "tests/planted/run.py --starts {n} --jobs {jobs}"),
+    Part("power-cuts", 4, 20000, "{plain}/tests/sim/power_cuts --cuts {n}"),
+    Part("power-cuts-unsynced", 1, 2000, "{plain}/tests/sim/power_cuts --cuts {n} --synchronous normal"),
+    Part("corruption", 2, 2000, "{plain}/tests/sim/corruption --flips {n}"),
+    Part("migrations", 1, 20, "{plain}/tests/sim/migrations --rounds {n}"),
+    Part("kill-9", 25, 1000, "tests/e2e/crash_load.py --kills {n}"),
+    Part("kill-9-full-rate", 3, 20, "tests/e2e/crash_load.py --kills {n} --rate full"),
+    Part("failpoints", 25, 50, "tests/e2e/failpoints.py --kills {n}", FAILPOINTS + "/seed-scheduler"),
+    Part("disk-errors", 10, 500, "tests/fault/disk_errors.py --calls {n}"),
+    Part("disk-full", 15, 200, "tests/fault/disk_full.py --rounds {n}"),
+    Part("backup", 3, 30, "tests/fault/backup.py --rounds {n}"),
+    Part("endpoints", 3, 1, "tests/fault/endpoints.py"),
+    Part("requeue", 1, 20, "tests/fault/requeue.py --runs 1000 --rounds {n}"),
+    Part("hung-tenant", 1, 1, "tests/fault/hung_tenant.py"),
+    Part("retries", 1, 200000, "{plain}/tests/property/retries --runs {n}"),
+    Part("clock", 4, 50, "tests/fault/clock.py --scripts {n} --jobs 5"),
+    Part("catch-up", 2, 10000, "tests/fault/catch_up.py --schedules {n}"),
+    Part("retention", 2, 500000, "tests/fault/retention.py --rows {n}"),
+    *(
+        Part(f"abuse-{part}", 4, n, f"tests/fault/abuse.py --part {part} --budget {{n}}")
+        for part, n in (
+            ("json", 20000),
+            ("framing", 400),
+            ("sizes", 100000),
+            ("slow", 10000),
+            ("auth", 100000),
+            ("injection", 400),
+        )
+    ),
+    Part("analyzers", 4, 1, "tools/analyze.sh"),
+    Part("soak", 66, 60, "tests/e2e/soak.py --minutes {n} --rate 300"),
+    Part("fuzzing", 100, 200000000, "tests/fuzz/campaign.py --executions {n}"),
+]
 
 
 def commit_of_tree():
@@ -113,8 +147,11 @@ def main():
         kept = KEPT / f"{part.name}.json"
         before = json.loads(kept.read_text()) if kept.exists() else {}
         if options.again or not before.get("held") or (before.get("commit"), before.get("scale")) != (commit, options.scale):
-            print(f"== {part.name}: about {part.minutes * options.scale:.0f} minutes: {' '.join(part.words(options.scale))}",
-                  file=sys.stderr, flush=True)
+            print(
+                f"== {part.name}: about {part.minutes * options.scale:.0f} minutes: {' '.join(part.words(options.scale))}",
+                file=sys.stderr,
+                flush=True,
+            )
             before = {**run(part, options.scale), "commit": commit, "scale": options.scale}
             kept.write_text(json.dumps(before) + "\n")
         results[part.name] = before
