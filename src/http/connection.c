@@ -21,14 +21,9 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/metrics.h"
-
-static void connection_resume(struct http_connection *connection);
-static void on_turn(uv_idle_t *turn);
-static void cut(struct http_connection *connection);
 
 struct pending_write {
 	uv_write_t request;
@@ -107,8 +102,10 @@ static void connection_move(struct http_connection *connection, enum connection_
 	assert(allowed[connection->state] & 1u << to);
 	list_remove(&lists[connection->state], connection);
 	connection->state = (uint8_t)to;
+	connection->moved_at_ms = uv_now(connection->server->loop);
 	connection->deadline_ms = deadline_of(connection);
 	list_append(&lists[to], connection);
+	share_count(connection);
 }
 
 static bool is_reading(const struct http_connection *connection)
@@ -116,141 +113,11 @@ static bool is_reading(const struct http_connection *connection)
 	return connection->state <= CONNECTION_BODY;
 }
 
-/* ---- Turns ---- */
-
-/* Many requests in one packet are served a few at a time: the rest wait in the stash, and all others come first. */
-static void yield(struct http_connection *connection, enum turn_queue queue)
-{
-	struct http_server *server = connection->server;
-	struct yielded_list *list = &server->yielded[queue];
-
-	if (connection->is_yielded)
-		return;
-	connection->is_yielded = true;
-	connection->queue = (uint8_t)queue;
-	connection->prev_yielded = list->last;
-	connection->next_yielded = NULL;
-	if (list->last)
-		list->last->next_yielded = connection;
-	else
-		list->first = connection;
-	list->last = connection;
-	uv_idle_start(&server->turn, on_turn);
-}
-
-static struct http_connection *first_yielded(const struct http_server *server)
-{
-	return server->yielded[QUEUE_FRESH].first ? server->yielded[QUEUE_FRESH].first
-						  : server->yielded[QUEUE_SERVED].first;
-}
-
-static void unyield(struct http_connection *connection)
-{
-	struct http_server *server = connection->server;
-	struct yielded_list *list = &server->yielded[connection->queue];
-
-	if (!connection->is_yielded)
-		return;
-	connection->is_yielded = false;
-	if (connection->prev_yielded)
-		connection->prev_yielded->next_yielded = connection->next_yielded;
-	else
-		list->first = connection->next_yielded;
-	if (connection->next_yielded)
-		connection->next_yielded->prev_yielded = connection->prev_yielded;
-	else
-		list->last = connection->prev_yielded;
-	if (!first_yielded(server))
-		uv_idle_stop(&server->turn);
-}
-
-static bool is_over(struct boot begun, int64_t us_max)
-{
-	return boot_since_us(clock_read().boot, begun) >= us_max;
-}
-
-/* Whether so much was served since the loop last asked the sockets that the others wait for another turn. */
-static bool is_turn_spent(struct http_server *server)
-{
-	uint64_t now = uv_now(server->loop);
-
-	if (server->turn_at_ms != now) {
-		server->turn_at_ms = now;
-		server->turn_begun = clock_read().boot;
-		return false;
-	}
-	return is_over(server->turn_begun, TURNS_US_MAX);
-}
-
-static void on_turn(uv_idle_t *turn)
-{
-	struct http_server *server = turn->data;
-	struct boot begun = clock_read().boot;
-	struct http_connection *connection;
-
-	while ((connection = first_yielded(server))) {
-		unyield(connection);
-		connection_resume(connection);
-		if (is_over(begun, TURNS_US_MAX))
-			break;
-	}
-}
-
-/* ---- Room ---- */
-
-/* Keeps buffered_bytes in step with what waits here: requests before their turn, an answer that is not taken yet. */
-static void count_waiting(struct http_connection *connection)
-{
-	size_t bytes = connection->stash.room + connection->pending_bytes;
-
-	connection->server->buffered_bytes += bytes - connection->counted_bytes;
-	connection->counted_bytes = bytes;
-}
-
-/* What its end would give back; a request that is being handled is the handler's. */
-static size_t held_bytes(const struct http_connection *connection)
-{
-	bool owns_exchange = connection->exchange && connection->state != CONNECTION_HANDLING;
-
-	return connection->counted_bytes + (owns_exchange ? connection->exchange->counted_bytes : 0);
-}
-
 static void release_stash(struct http_connection *connection)
 {
 	buf_release(&connection->stash);
 	connection->stash_at = 0;
-	count_waiting(connection);
-}
-
-static struct http_connection *find_largest(struct http_server *server)
-{
-	struct http_connection *largest = NULL, *at;
-
-	for (unsigned state = 0; state < CONNECTION_CLOSED; state++)
-		for (at = server->by_state[state].first; at; at = at->next)
-			if (held_bytes(at) > (largest ? held_bytes(largest) : 0))
-				largest = at;
-	return largest;
-}
-
-/* When all that is held for clients is too much, whoever holds most gives way, so that nobody's large bodies or slow
- * reading keep out the others' small requests. One is enough: it holds no less than what was added just now. `reading`,
- * which may be NULL, is only marked as refused. */
-static void make_room(struct http_server *server, struct http_connection *reading)
-{
-	static const char reason[] = "requests and answers under way fill the room there is for them";
-	struct http_connection *largest;
-
-	if (server->buffered_bytes <= server->limits.buffered_bytes_max || !(largest = find_largest(server)))
-		return;
-	if (largest == reading) {
-		request_refuse(&reading->exchange->reader, 503, reason);
-	} else if (largest->state == CONNECTION_HEAD || largest->state == CONNECTION_BODY) {
-		connection_refuse(largest, 503, reason);
-	} else {
-		metric_add(METRIC_HTTP_REFUSED, 1);
-		cut(largest);
-	}
+	share_count(connection);
 }
 
 /* ---- The end ---- */
@@ -261,7 +128,7 @@ static void on_closed(uv_handle_t *handle)
 
 	list_remove(&connection->server->by_state[CONNECTION_CLOSED], connection);
 	buf_release(&connection->stash);
-	count_waiting(connection);
+	share_count(connection);
 	free(connection);
 }
 
@@ -271,9 +138,9 @@ static void end(struct http_connection *connection, bool takes_back)
 
 	if (connection->state == CONNECTION_CLOSED)
 		return;
-	unyield(connection);
+	share_unyield(connection);
 	connection->pending_bytes = 0;
-	count_waiting(connection);
+	share_count(connection);
 	if (!connection->is_serving)
 		release_stash(connection);
 	connection->exchange = NULL;
@@ -294,7 +161,7 @@ void connection_close(struct http_connection *connection)
 
 /* With a reset, which also throws away what the kernel holds: otherwise it would keep megabytes for minutes for a peer
  * that does not read. */
-static void cut(struct http_connection *connection)
+void connection_cut(struct http_connection *connection)
 {
 	end(connection, true);
 }
@@ -361,7 +228,7 @@ static void on_written(uv_write_t *request, int status)
 	if (connection->state == CONNECTION_CLOSED)
 		return;
 	connection->pending_bytes = 0;
-	count_waiting(connection);
+	share_count(connection);
 	if (status < 0)
 		connection_close(connection);
 	else
@@ -386,8 +253,8 @@ void connection_send_later(struct http_connection *connection, struct buf *bytes
 		return;
 	}
 	connection->pending_bytes = pending->bytes.room;
-	count_waiting(connection);
-	make_room(connection->server, NULL);
+	share_count(connection);
+	share_make_room(connection->server, NULL);
 }
 
 void connection_send(struct http_connection *connection, const uv_buf_t *bufs, unsigned bufs_n)
@@ -534,7 +401,7 @@ static size_t take(struct http_connection *connection, struct str bytes)
 	if (connection->state == CONNECTION_BODY)
 		connection->body_bytes += used;
 	exchange_count(connection->exchange);
-	make_room(connection->server, connection);
+	share_make_room(connection->server, connection);
 	if (reader->step == REQUEST_COMPLETE)
 		hand_over(connection);
 	else if (reader->step == REQUEST_REFUSED)
@@ -554,9 +421,11 @@ static struct str serve(struct http_connection *connection, struct str bytes)
 	connection->is_serving = true;
 	while (bytes.n > 0 && is_reading(connection) && connection->requests_n != end) {
 		bytes = str_slice(bytes, take(connection, bytes), bytes.n);
-		if (is_over(begun, TURN_US_MAX))
+		if (boot_since_us(clock_read().boot, begun) >= TURN_US_MAX)
 			break;
 	}
+	if (bytes.n > 0 && is_reading(connection))
+		connection->greedy_at_ms = uv_now(connection->server->loop);
 	connection->is_serving = false;
 	if (connection->state >= CONNECTION_LINGERING)
 		bytes.n = 0;
@@ -564,7 +433,7 @@ static struct str serve(struct http_connection *connection, struct str bytes)
 }
 
 /* After an answer: first what is in the stash, then what the socket has. */
-static void connection_resume(struct http_connection *connection)
+void connection_resume(struct http_connection *connection)
 {
 	struct buf *stash = &connection->stash;
 
@@ -580,7 +449,7 @@ static void connection_resume(struct http_connection *connection)
 	if (!is_reading(connection))
 		return;
 	if (stash->n > 0)
-		yield(connection, QUEUE_SERVED);
+		share_yield(connection);
 	else if (connection->is_ended)
 		connection_close(connection);
 	else if (connection->is_read_stopped)
@@ -597,16 +466,15 @@ static void on_bytes(struct http_connection *connection, struct str bytes)
 	}
 	assert(connection->stash.n == 0);
 
-	bool must_wait = is_turn_spent(connection->server);
-	struct str rest = must_wait ? bytes : serve(connection, bytes);
+	struct str rest = share_must_wait(connection) ? bytes : serve(connection, bytes);
 
 	if (rest.n > 0) {
 		buf_add(&connection->stash, rest);
-		count_waiting(connection);
+		share_count(connection);
 		stop_reading(connection);
 		if (is_reading(connection))
-			yield(connection, must_wait ? QUEUE_FRESH : QUEUE_SERVED);
-		make_room(connection->server, NULL);
+			share_yield(connection);
+		share_make_room(connection->server, NULL);
 	}
 }
 
@@ -643,46 +511,11 @@ struct http_connection *connection_open(struct http_server *server, int fd, cons
 		return NULL;
 	}
 	connection->state = CONNECTION_WAITING;
+	connection->moved_at_ms = uv_now(server->loop);
 	connection->deadline_ms = deadline_of(connection);
 	list_append(&server->by_state[CONNECTION_WAITING], connection);
 	start_reading(connection);
 	return connection;
-}
-
-/* ---- Places ---- */
-
-bool connection_has_unread_bytes(const struct http_connection *connection)
-{
-	uv_os_fd_t fd;
-	int n = 0;
-
-	return connection->stash.n > 0 ||
-	       (uv_fileno((const uv_handle_t *)&connection->tcp, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0);
-}
-
-static struct http_connection *find_idle(struct http_server *server)
-{
-	struct http_connection *at = server->by_state[CONNECTION_WAITING].first;
-
-	for (int i = 0; i < PLACE_TRIES_MAX && at; i++, at = at->next)
-		if (!at->is_serving && !connection_has_unread_bytes(at))
-			return at;
-	for (at = server->by_state[CONNECTION_LINGERING].first; at; at = at->next)
-		if (!at->is_refused && !at->is_serving)
-			return at;
-	return NULL;
-}
-
-bool connections_give_place(struct http_server *server)
-{
-	struct http_connection *idle = find_idle(server), *slow = server->by_state[CONNECTION_HEAD].first;
-	bool is_slow = slow && uv_now(server->loop) - slow->request_at_ms >= HEAD_PATIENCE_MS;
-
-	if (!idle && !is_slow)
-		return false;
-	metric_add(METRIC_HTTP_REFUSED, 1);
-	connection_close(idle ? idle : slow);
-	return true;
 }
 
 /* ---- Deadlines ---- */
@@ -700,7 +533,7 @@ static void on_write_expired(struct http_connection *connection)
 	size_t taken = connection->unsent_bytes - unsent;
 
 	if (taken == 0 || taken < limits->body_bytes_per_second_min * ms_of(limits->write_us_max) / 1000) {
-		cut(connection);
+		connection_cut(connection);
 		return;
 	}
 	connection_move(connection, CONNECTION_WRITING);

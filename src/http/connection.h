@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What server.c, connection.c and exchange.c share: the server, its connections and their exchanges. Not for other
- * folders.
+/* What server.c, connection.c, share.c and exchange.c have in common: the server, its connections and their exchanges.
+ * Not for other folders.
  *
  * server.c accepts, counts and ends; connection.c reads and decides what happens next; exchange.c answers. An idle
  * connection costs one `struct http_connection`; what a request needs is in its exchange, taken from a small pool. */
@@ -21,12 +21,14 @@ enum {
 	LINGER_BYTES_MAX = 16 << 20,
 	REQUESTS_PER_TURN_MAX = 8, /* of one connection; then the others have their turn */
 	TURN_US_MAX = 500,	   /* the same, in time */
-	TURNS_US_MAX = 4000,	   /* of all; then the sockets are asked again */
-	HEAD_PATIENCE_MS = 1000,   /* a head takes no longer where connections are scarce */
+	TURNS_US_MAX = 2000,	   /* of all; then the sockets are asked again */
+	GREEDY_MS = 100,	   /* who used up a turn comes after the others for so long */
+	PATIENCE_MS = 300,	   /* a head, or 1 KiB/s of a body, takes no longer where connections are scarce */
 	PLACE_TRIES_MAX = 16,	   /* idle connections looked at for one whose place may be taken */
 	HEADERS_BYTES_MAX = 65536, /* of an answer: all ours */
 	PIECE_BYTES_MAX = 4 << 20, /* what a source may produce at once */
 	PEER_BUCKETS = 1024,
+	ROOM_CLASSES = 48, /* powers of two of bytes held */
 };
 
 /* The order of the drawing in connection.c. */
@@ -41,8 +43,8 @@ enum connection_state {
 	CONNECTION_STATES
 };
 
-/* Who has just come is served before who has had a turn already. */
-enum turn_queue { QUEUE_FRESH, QUEUE_SERVED, QUEUES_N };
+/* Who has just come is served before who used up a turn a moment ago. */
+enum turn_queue { QUEUE_FRESH, QUEUE_GREEDY, QUEUES_N };
 
 union peer_address {
 	struct sockaddr any;
@@ -62,6 +64,7 @@ struct http_connection {
 	struct http_server *server;	     /* borrowed */
 	struct http_connection *prev, *next; /* in the list of its state */
 	struct http_connection *prev_yielded, *next_yielded;
+	struct http_connection *prev_room, *next_room; /* among those that hold about as much */
 	struct http_exchange
 		*exchange;	/* owned, but in HANDLING it belongs to the handler; NULL in WAITING and LINGERING */
 	struct http_peer *peer; /* NULL when not counted: loopback, refused */
@@ -69,10 +72,12 @@ struct http_connection {
 	size_t stash_at;
 	uint64_t deadline_ms; /* uv_now() */
 	uint64_t request_at_ms, body_at_ms;
-	uint64_t body_bytes;  /* on the wire, framing included */
-	size_t unsent_bytes;  /* when the write deadline was set */
-	size_t pending_bytes; /* memory of the answer that the peer has not taken yet */
-	size_t counted_bytes; /* of stash and pending answer, within the server's buffered_bytes */
+	uint64_t moved_at_ms;  /* into its state */
+	uint64_t greedy_at_ms; /* when it last used up a turn; 0 = never */
+	uint64_t body_bytes;   /* on the wire, framing included */
+	size_t unsent_bytes;   /* when the write deadline was set */
+	size_t pending_bytes;  /* memory of the answer that the peer has not taken yet */
+	size_t counted_bytes;  /* of stash and pending answer, within the server's buffered_bytes */
 	size_t lingered_bytes;
 	unsigned requests_n;
 	union peer_address address;
@@ -81,10 +86,11 @@ struct http_connection {
 	bool is_refused; /* beyond connections_max */
 	bool is_serving; /* connection_serve is on the stack */
 	bool is_read_stopped;
-	uint8_t queue;	 /* enum turn_queue, when yielded */
-	bool is_yielded; /* waits for its turn with what is in its stash */
-	bool is_ended;	 /* the peer will send nothing more */
-	bool closes;	 /* after the answer being sent */
+	uint8_t room_class; /* 0: holds nothing */
+	uint8_t queue;	    /* enum turn_queue, when yielded */
+	bool is_yielded;    /* waits for its turn with what is in its stash */
+	bool is_ended;	    /* the peer will send nothing more */
+	bool closes;	    /* after the answer being sent */
 };
 
 struct http_exchange {
@@ -99,10 +105,6 @@ struct http_exchange {
 };
 
 struct connection_list {
-	struct http_connection *first, *last;
-};
-
-struct yielded_list {
 	struct http_connection *first, *last;
 };
 
@@ -129,12 +131,13 @@ struct http_server {
 	struct http_exchange *live, *pool;
 	unsigned pooled_n;
 	size_t buffered_bytes; /* held for clients: unfinished requests, early ones, answers that are not taken yet */
-	struct yielded_list yielded[QUEUES_N]; /* the longest waiting first */
-	uint64_t turn_at_ms;		       /* uv_now() */
+	struct connection_list by_room[ROOM_CLASSES];
+	struct connection_list yielded[QUEUES_N]; /* the longest waiting first */
+	uint64_t turn_at_ms;			  /* uv_now() */
 	struct boot turn_begun;
 	uv_idle_t turn; /* runs while there are yielded ones */
 	uv_timer_t sweep, pause;
-	bool is_draining, is_closed;
+	bool is_draining, is_closed, is_making_room;
 	struct buf out, refusal_headers, refusal_body; /* used within one call */
 	char date[ANSWER_DATE_BYTES];
 	uint64_t date_at_ms;
@@ -159,13 +162,29 @@ void connection_send(struct http_connection *connection, const uv_buf_t *bufs, u
 /* The same, always through the loop, so that one endless answer does not hold up the others. Takes the bytes over. */
 void connection_send_later(struct http_connection *connection, struct buf *bytes);
 void connection_close(struct http_connection *connection);
-/* Ends the connection that needs its place least: idle for longest, or answered, or else longest at an unfinished head.
- * False when all are busy. */
-bool connections_give_place(struct http_server *server);
-/* A request, or its beginning, has reached the kernel or us. */
-bool connection_has_unread_bytes(const struct http_connection *connection);
+/* With a reset, which also throws away what the kernel holds: otherwise it would keep megabytes for minutes for a peer
+ * that does not read. */
+void connection_cut(struct http_connection *connection);
+/* After an answer, or when its turn has come: goes on with what is in the stash, then with what the socket has. */
+void connection_resume(struct http_connection *connection);
 /* Ends what has waited too long. */
 void connections_sweep(struct http_server *server);
+
+/* share.c */
+/* Puts the connection, which has requests in its stash, into the queue for another turn. */
+void share_yield(struct http_connection *connection);
+void share_unyield(struct http_connection *connection);
+/* What has just arrived is not served at once: the turn is spent, or this connection has used up one a moment ago. */
+bool share_must_wait(struct http_connection *connection);
+/* Keeps what the server knows of the memory that the connection holds in step; call it after every change. */
+void share_count(struct http_connection *connection);
+/* When all that is held for clients is too much, whoever holds most gives way. `reading`, which may be NULL, is only
+ * marked as refused. May close any connection that is not being read, also the caller's. */
+void share_make_room(struct http_server *server, struct http_connection *reading);
+/* Ends the connection that needs its place least; false when all are busy. */
+bool share_give_place(struct http_server *server);
+/* A request, or its beginning, has reached the kernel or us. */
+bool share_has_unread_bytes(const struct http_connection *connection);
 
 /* exchange.c */
 struct http_exchange *exchange_new(struct http_connection *connection);

@@ -93,6 +93,8 @@ void exchange_count(struct http_exchange *exchange)
 		bytes += arena_bytes(&exchange->arena);
 	exchange->server->buffered_bytes += bytes - exchange->counted_bytes;
 	exchange->counted_bytes = bytes;
+	if (exchange->connection)
+		share_count(exchange->connection);
 }
 
 void exchanges_free(struct http_server *server)

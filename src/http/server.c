@@ -151,7 +151,7 @@ static uint64_t sweep_ms(const struct http_limits *limits)
 static void admit(struct http_listener *listener, int fd, const union peer_address *address)
 {
 	struct http_server *server = listener->server;
-	bool is_full = server->connections_n >= server->limits.connections_max && !connections_give_place(server);
+	bool is_full = server->connections_n >= server->limits.connections_max && !share_give_place(server);
 
 	if (is_full && server->refused_n >= REFUSED_CONNECTIONS_MAX) {
 		metric_add(METRIC_HTTP_REFUSED, 1);
@@ -377,7 +377,7 @@ void http_server_drain(struct http_server *server)
 	for (connection = server->by_state[CONNECTION_WAITING].first; connection; connection = next) {
 		next = connection->next;
 		/* A request that has reached the kernel is served, whether we have looked or not. */
-		if (!connection->is_serving && !connection_has_unread_bytes(connection))
+		if (!connection->is_serving && !share_has_unread_bytes(connection))
 			connection_close(connection);
 	}
 }

@@ -27,6 +27,7 @@ FORK = multiprocessing.get_context("fork")
 DELIVERIES_PER_S = 100
 LATER_MS_MAX = 50           # than without a crowd: good clients and deliveries
 GROWTH_MIB_MAX = 100
+ARRIVALS_PER_S = 2500       # faster, and the crowd's own process is what the others wait for
 CUT_S_MAX = 1.5             # after the limit; a second, and what a busy machine takes to notice
 HEAD_S, IDLE_S, BODY_S, REQUEST_S, WRITE_S = 10, 60, 5, 30, 30    # the limits of src/http/server.c
 GET = b"GET /api/v1/ HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -121,6 +122,7 @@ def misbehave(crowd, address, members, seconds, stop):
         by_fd[member.socket.fileno()] = member
         poll.register(member.socket.fileno(), select.EPOLLIN | select.EPOLLRDHUP if crowd.reads else select.EPOLLRDHUP)
         member.send(crowd.first)
+        time.sleep(max(0.0, begun + number / ARRIVALS_PER_S - time.monotonic()))
     turn, at = max(0.02, crowd.every_s / members), 0
     due = time.monotonic()
     while time.monotonic() - begun < seconds and not stop.is_set():
@@ -174,6 +176,19 @@ def come_and_go(address, seconds, stop):
 
 # ---- the good client ----
 
+def exchange(address, kept, data):
+    """Over the kept connection; over a new one when it was closed meanwhile, as idle ones may be (RFC 9112 9.3.1)."""
+    try:
+        if kept:
+            kept.send(data)
+            return kept, kept.read()
+    except (OSError, EOFError):
+        kept.close()
+    fresh = Raw(address)
+    fresh.send(data)
+    return fresh, fresh.read()
+
+
 def good_process(address, token, pipe, stop):
     """Asks every 20 ms over a kept and a fresh connection in turn, and writes with every tenth request."""
     body = b'{"endpoint":"http://example.org/","enabled":false}'
@@ -183,15 +198,12 @@ def good_process(address, token, pipe, stop):
                                                ("Content-Type", "application/json")]) + body
     times, failures, kept = [], [], None
     while not stop.is_set():
-        number = len(times)
-        begun = time.perf_counter()
+        number, begun = len(times), time.perf_counter()
+        if kept and number % 2 == 0:
+            kept.close()
+            kept = None
         try:
-            if kept is None or number % 2:
-                if kept:
-                    kept.close()
-                kept = Raw(address)
-            kept.send(write if number % 10 == 0 else ask)
-            answer = kept.read()
+            kept, answer = exchange(address, kept, write if number % 10 == 0 else ask)
             if answer.status not in (200, 201):
                 failures.append(f"{answer.status} {answer.body[:100]!r}")
         except (OSError, EOFError) as error:
@@ -251,8 +263,10 @@ def measure(service, token, port, during):
 
 def judge_others(verdict, name, figures, before):
     good, late = figures["good"], figures["late_ms"]
+    verdict.expect(good.get("failures") == 0, f"{name}: good requests failed: {good}")
     if max(before["good"]["p99_ms"], before["late_ms"]["p99"]) > LATER_MS_MAX:
-        verdict.wrong(f"{name}: void: the machine is too busy to tell, good p99 {before['good']['p99_ms']:.0f} ms without")
+        verdict.wrong(f"{name}: void: the machine is too busy to tell: without the crowd good clients' p99 is "
+                      f"{before['good']['p99_ms']:.0f} ms, and deliveries are {before['late_ms']['p99']:.0f} ms late")
         return
     verdict.expect(good.get("requests", 0) > 5 * figures["seconds"],
         f"{name}: void: the good client made {good} requests")
@@ -260,7 +274,6 @@ def judge_others(verdict, name, figures, before):
                    f"{name}: {figures['deliveries']} deliveries in {figures['seconds']:.0f} s")
     verdict.expect(figures["early"] == 0 and figures["duplicates"] == 0,
         f"{name}: early or doubled deliveries: {figures}")
-    verdict.expect(good["failures"] == 0, f"{name}: {good['failures']} good requests failed: {good['first_failures']}")
     verdict.expect(good["p99_ms"] <= before["good"]["p99_ms"] + LATER_MS_MAX,
                    f"{name}: good clients' p99 {good['p99_ms']:.1f} ms, without {before['good']['p99_ms']:.1f} ms")
     verdict.expect(late["p99"] <= before["late_ms"]["p99"] + LATER_MS_MAX,
