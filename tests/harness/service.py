@@ -101,7 +101,8 @@ def split_address(text):
 class Service:
     """The service on its own directory."""
 
-    def __init__(self, *options, directory=None, egress=("127.0.0.0/8",), auth_failures=0, metrics=False, env=None):
+    def __init__(self, *options, directory=None, egress=("127.0.0.0/8",), auth_failures=0, metrics=False, env=None,
+                 binary=None):
         self._temporary = None if directory else tempfile.TemporaryDirectory(prefix="seed-test-")
         self.directory = pathlib.Path(directory or self._temporary.name)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -111,6 +112,7 @@ class Service:
         self.auth_failures = auth_failures
         self.metrics = metrics
         self.options = list(options)
+        self.binary = str(binary or BINARY)
         self.environment = {**os.environ, "HOOK_AUTH_TOKEN": HOOK_TOKEN, **(env or {})}
         self.process = None
         self.address = None
@@ -130,7 +132,7 @@ class Service:
     # ---- the command line ----
 
     def command(self, *more):
-        command = [BINARY, "serve", "--listen", "127.0.0.1:0", "--database", self.database]
+        command = [self.binary, "serve", "--listen", "127.0.0.1:0", "--database", self.database]
         for network in self.egress:
             command += ["--egress-allow", network]
         if self.auth_failures is not None:
@@ -141,7 +143,7 @@ class Service:
 
     def cli(self, *arguments, stdin=None, timeout=60, check=False):
         """Runs `seed-scheduler <arguments> --database URL`; the result has returncode, stdout and stderr (text)."""
-        result = subprocess.run([BINARY, *arguments, "--database", self.database], input=stdin, text=True,
+        result = subprocess.run([self.binary, *arguments, "--database", self.database], input=stdin, text=True,
                                 stdin=subprocess.DEVNULL if stdin is None else None, timeout=timeout,
                                 capture_output=True, env=self.environment, cwd=self.directory)
         for word in SANITIZER_WORDS:

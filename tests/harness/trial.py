@@ -42,9 +42,9 @@ def prove(part, tried, found, problems):
 class Trial:
     """Use as a context manager; it leaves no process behind."""
 
-    def __init__(self, folder, seed, *options):
+    def __init__(self, folder, seed, binary=None):
         self.witness = Witness(folder)
-        self.service = Service(*options, directory=pathlib.Path(folder) / "service")
+        self.service = Service(directory=pathlib.Path(folder) / "service", binary=binary)
         self.lives = []
         token = self.service.create_user("admin", admin=True)
         self.workload = Workload(self.service, token, self.witness.base, seed)
@@ -73,7 +73,7 @@ class Trial:
         try:
             self.service.wait_ready(60)
         except AssertionError:
-            if self.service.process.child.poll() is None:
+            if not self.service.process.closed:
                 raise
             return False
         self.life.ready_us = now_us()
@@ -98,6 +98,7 @@ class Trial:
     def bury(self, timeout_s):
         """Waits for a process that dies by SIGKILL. False: it did not within `timeout_s`, and was killed now."""
         process, died = self.service.process, True
+        self.last_log = []
         deadline = time.monotonic() + timeout_s
         while timeout_s and process.child.poll() is None:
             if time.monotonic() > deadline:
@@ -108,10 +109,15 @@ class Trial:
         self.life.ended_us = now_us()
         process.pump.join(10)
         self._note_end(True)
+        self.last_log = self.service.log()
         self.service.ended(10)
         if code != -9:
             self.workload.problems.append(f"the service ended by itself with {code}: {process.lines[-10:]}")
         return died
+
+    def terminate(self):
+        """Asks the process to stop, and does not wait."""
+        self.service.process.child.terminate()
 
     def stop(self):
         """A graceful end, after which nothing may come twice."""

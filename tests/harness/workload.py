@@ -18,6 +18,7 @@ from .times import iso
 
 SCHEDULES = "/api/v1/schedule/"
 FAILED_TASKS = "/api/v1/failed-tasks/"
+WEBHOOKS = "/api/v1/webhook/"
 ACKNOWLEDGED, REFUSED, UNANSWERED = "acknowledged", "refused", "unanswered"
 SECOND = 1_000_000
 MAKERS = 4
@@ -74,6 +75,8 @@ class Workload:
         self.burst = []         # all due at the same seconds, a fixed number of times
         self.one_shots = []
         self.requeues = []
+        self.webhooks = []      # of (Request, target); for an event that never comes
+        self.webhooks_final = []
         self.problems = []
         self.actors = []
 
@@ -118,7 +121,7 @@ class Workload:
             # A first attempt fails there, and the second comes up to five seconds later.
             self.serial.append(self.create(f"/flaky/serial/{n}", n, interval_definition="1 seconds",
                                            overlap=("skip", "queue")[n % 2]))
-        hook = self.ask("POST", "/api/v1/webhook/", {"event": "schedule.added", "target": self.base + "/hook"})
+        hook = self.ask("POST", WEBHOOKS, {"event": "schedule.added", "target": self.base + "/hook"})
         assert hook.end == ACKNOWLEDGED
         for schedule in self.all_recurring():
             assert schedule.made, f"the service refused {schedule.fields}"
@@ -203,6 +206,8 @@ class Workload:
 
     def _requeue(self, dice):
         self.requeues.append(self.ask("POST", FAILED_TASKS))
+        target = f"{self.base}/never/{len(self.webhooks)}"
+        self.webhooks.append((self.ask("POST", WEBHOOKS, {"event": "no.such", "target": target}), target))
         self.stopping.wait(dice.uniform(0.2, 0.6))
 
     # ---- after the kills ----
@@ -244,6 +249,7 @@ class Workload:
             return has_arrived(wanted) and not self.list_all(FAILED_TASKS)
         wait(complete)
         self._find_all()
+        self.webhooks_final = self.list_all(WEBHOOKS)
 
     def _find_all(self):
         """Reads every record into the `final` of the schedule it belongs to."""
