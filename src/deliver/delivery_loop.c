@@ -178,6 +178,38 @@ static void look_at_clocks(struct delivery *d)
 	step(d, (struct dispatch_event){ .kind = DISPATCH_SET_BACK, .by_us = -by_us });
 }
 
+/* All revocations in one event, before anything that is due: a step with the first would start what the second has
+ * cancelled. */
+static void hear_notices(struct delivery *d)
+{
+	struct mail *mails = mailbox_take_all(&d->notices);
+	struct dispatch_event due = { .kind = DISPATCH_DUE_HINT, .due_at = { INT64_MAX } };
+	size_t revoked_n = 0, at = 0;
+
+	for (struct mail *mail = mails; mail; mail = mail->next)
+		revoked_n += ((struct store_notice_mail *)(void *)mail)->notice.revoked_n;
+	int64_t *revoked = revoked_n ? memory_new(revoked_n * sizeof *revoked) : NULL;
+
+	for (struct mail *mail = mails, *next; mail; mail = next) {
+		struct store_notice_mail *notice_mail = (struct store_notice_mail *)(void *)mail;
+		const struct store_notice *notice = &notice_mail->notice;
+
+		next = mail->next;
+		for (size_t i = 0; i < notice->revoked_n; i++)
+			revoked[at++] = notice->revoked[i];
+		if (notice->has_due && notice->due_at.us < due.due_at.us)
+			due.due_at = notice->due_at;
+		store_notice_free(notice_mail);
+	}
+	if (revoked_n && !d->is_ending) {
+		FAILPOINT("delivery.revoked");
+		step(d, (struct dispatch_event){ .kind = DISPATCH_REVOKED, .ids = { revoked, (uint32_t)revoked_n } });
+	}
+	if (due.due_at.us != INT64_MAX && !d->is_ending)
+		step(d, due);
+	free(revoked);
+}
+
 static void on_attempt_done(void *ctx, void *attempt_ctx, const struct outcome *outcome)
 {
 	struct delivery *d = ctx;
@@ -185,6 +217,8 @@ static void on_attempt_done(void *ctx, void *attempt_ctx, const struct outcome *
 
 	FAILPOINT("delivery.attempted");
 	look_at_clocks(d);
+	/* Later than the turn began, runs are due that an edit answered meanwhile has cancelled (P13). */
+	hear_notices(d);
 	report_attempt(flight->run, flight->attempt, outcome);
 	flight->run = NULL;
 	step(d, (struct dispatch_event){ .kind = DISPATCH_DONE, .done = { (uint32_t)(flight - d->flights), outcome } });
@@ -231,33 +265,13 @@ static void on_records(void *ctx, const struct record_answer *answer)
 						 .slots = { answer->slots, answer->n } });
 }
 
-static void hear_notice(struct delivery *d, struct store_notice_mail *mail)
-{
-	const struct store_notice *notice = &mail->notice;
-
-	if (!d->is_ending && notice->revoked_n) {
-		FAILPOINT("delivery.revoked");
-		step(d, (struct dispatch_event){ .kind = DISPATCH_REVOKED,
-						 .ids = { notice->revoked, (uint32_t)notice->revoked_n } });
-	}
-	if (!d->is_ending && notice->has_due)
-		step(d, (struct dispatch_event){ .kind = DISPATCH_DUE_HINT, .due_at = notice->due_at });
-	store_notice_free(mail);
-}
-
 /* The store posts a notice before the answers of the same commit. So the answers are taken first and heard last: no run
  * starts whose revocation was posted before its claim's answer. */
 static void take_mail(struct delivery *d)
 {
 	struct mail *answers = mailbox_take_all(&d->answers);
-	struct mail *notices = mailbox_take_all(&d->notices);
 
-	while (notices) {
-		struct mail *next = notices->next;
-
-		hear_notice(d, (struct store_notice_mail *)(void *)notices);
-		notices = next;
-	}
+	hear_notices(d);
 	while (answers) {
 		struct mail *next = answers->next;
 
