@@ -15,7 +15,6 @@ harness/judge.py says what is checked.
 import argparse
 import pathlib
 import random
-import sqlite3
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 if str(TESTS) not in sys.path:
     sys.path.insert(0, str(TESTS))
 
+from harness.database import rewriting                      # noqa: E402
 from harness.trial import Trial, percentile, prove, tell    # noqa: E402
 
 RATE_VOID = 100         # deliveries a second before a kill, at least
@@ -38,7 +38,7 @@ HISTORY_ROWS = 100_000
 
 def fill_history(database, megabytes):
     """Copies a delivered run again and again, as a schedule that fired for years would have left them; the sums are kept."""
-    with sqlite3.connect(database) as connection:
+    with rewriting(database) as connection:
         like, = connection.execute("SELECT max(id) FROM runs WHERE state = 1 AND kind = 0").fetchone()
         columns = [row[1] for row in connection.execute("PRAGMA table_info(runs)")]
         values = ["n.i" if name == "id" else name for name in columns]

@@ -17,10 +17,10 @@ import bisect
 import collections
 import dataclasses
 import re
-import sqlite3
 
 from property.oracle_time import Entry, Zone
 
+from .database import reading
 from .times import microseconds
 from .workload import ACKNOWLEDGED, REFUSED, UNANSWERED, payload_bytes
 
@@ -300,7 +300,7 @@ class Judge:
         counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)", proof.stdout, re.M)}
         if proof.returncode != 0 or counts.get("open") != 0:
             self.complain(f"seed-scheduler check: {proof.stdout}{proof.stderr}")
-        with sqlite3.connect(database) as connection:
+        with reading(database) as connection:
             answer = connection.execute("PRAGMA integrity_check").fetchall()
         if answer != [("ok",)]:
             self.complain(f"integrity_check: {answer[:5]}")
