@@ -136,8 +136,12 @@ static void record(struct world *world, struct engine_job **job, const struct ru
 	if (!*job) {
 		*job = new_job(world, ENGINE_RECORD);
 		(*job)->is_refused = is_refused(world, world->options->record_fail_percent);
-		(*job)->records = memory_new(DISPATCH_ACTIONS_MAX * sizeof *(*job)->records);
-		(*job)->slots = memory_new(DISPATCH_ACTIONS_MAX * sizeof *(*job)->slots);
+	}
+	if (((*job)->n & ((*job)->n - 1)) == 0) {
+		uint32_t room = (*job)->n ? 2 * (*job)->n : 1;
+
+		(*job)->records = memory_resize((*job)->records, room * sizeof *(*job)->records);
+		(*job)->slots = memory_resize((*job)->slots, room * sizeof *(*job)->slots);
 	}
 	trace(world, 3, run->id * 8 + (int64_t)record->kind);
 	world->sums.parks += record->kind == RECORD_PARK;
@@ -667,7 +671,8 @@ static void put_off_start(struct world *world, const char *why)
 		crash_disk_cut(world->disk, &world->dice);
 	}
 	close_stores(world);
-	plan(world, COME_BACK, short_down_us(world));
+	/* A disk that is full stays so for a while. */
+	plan(world, COME_BACK, (world->room_bytes ? 10 : 1) * short_down_us(world));
 }
 
 void service_start(struct world *world)

@@ -6,6 +6,8 @@
  * must leave the same trace. J processes share them. A broken promise prints the seed and the command that shows it
  * again. `--seed N` alone tells that one history. */
 #include <inttypes.h>
+#include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -309,6 +311,9 @@ int main(int argc, char **argv)
 	}
 	if (arguments.has_seed && !arguments.has_seeds)
 		arguments.seeds = 1;
+	/* A history frees what the next one takes again: nothing goes back to the kernel in between. */
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	mallopt(M_MMAP_THRESHOLD, INT_MAX);
 	/* What the service logs is part of the story, and of nothing else. */
 	log_set_level(arguments.verbose ? LOG_INFO : (enum log_level)(LOG_ERROR + 1));
 	if (!arguments.scenario)
