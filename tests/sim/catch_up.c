@@ -22,7 +22,7 @@ struct entry {
 	enum policy policy;
 	bool is_once, is_over;
 	int64_t step_us;      /* of an interval; 0: cron */
-	int minute, hour;     /* of cron; hour -1: each */
+	int minute, hour;     /* of cron; -1: each */
 	int64_t next_us;      /* the first occurrence not dealt with */
 	int64_t first_run_us; /* of those missed, the first that runs; 0: nothing was missed */
 	int64_t skips;	      /* recorded along with it */
@@ -52,7 +52,7 @@ void catch_up_free(struct catch_up_books *books)
 
 static bool matches(const struct entry *entry, int64_t minute_n)
 {
-	return minute_n % 60 == entry->minute && (entry->hour < 0 || minute_n / 60 % 24 == entry->hour);
+	return (entry->minute < 0 || minute_n % 60 == entry->minute) && (entry->hour < 0 || minute_n / 60 % 24 == entry->hour);
 }
 
 static int64_t after(const struct entry *entry, int64_t us)
@@ -94,11 +94,11 @@ void catch_up_created(struct catch_up_books *books, const uint8_t uuid[16], stru
 	struct str catch_up = unquoted(record, STR("catch_up"));
 
 	entry->policy = str_equal(catch_up, STR("all")) ? ALL : str_equal(catch_up, STR("none")) ? NONE : LATEST;
-	entry->hour = -1;
+	entry->minute = entry->hour = -1;
 	if (interval.p)
 		entry->step_us = strtoll(interval.p, NULL, 10) * US_PER_SECOND;
 	else if (cron.p)
-		promise(sscanf(cron.p, "%d %d", &entry->minute, &entry->hour) >= 1, "rig", 0, cron.p);
+		promise(sscanf(cron.p, "%d %d", &entry->minute, &entry->hour) >= (cron.p[0] != '*'), "rig", 0, cron.p);
 	else
 		entry->is_once = true;
 	promise(timestamp_parse(unquoted(record, STR("next_send_at")), &first) == TIMESTAMP_OK, "rig", 0,

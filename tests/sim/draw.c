@@ -83,6 +83,15 @@ static void be_calm(struct world_options *options, uint64_t *dice)
 		options->hosts[i] = (struct host){ .latency_us_min = 1000, .latency_us_max = 50 * US_PER_MS };
 }
 
+/* Nothing happens but downtimes. */
+static void be_missing(struct world_options *options, int64_t down_s_max)
+{
+	options->lateness_us_max = 0;
+	options->is_steady_catch_up = true;
+	options->schedules_n = 0;
+	options->down_us_max = down_s_max * US_PER_SECOND;
+}
+
 /* How often a kind of thing happens, if it happens at all in this history. */
 static struct pace draw_pace(uint64_t *dice, unsigned percent, int64_t busy_s, int64_t quiet_h)
 {
@@ -138,11 +147,8 @@ struct world_options world_draw(uint64_t seed)
 		options.request = draw_pace(&dice, 80, 10, 4);
 	} else if (kind == 1) {
 		be_calm(&options, &dice);
-		options.lateness_us_max = 0;
-		options.is_steady_catch_up = true;
-		options.schedules_n = 0;
+		be_missing(&options, 30 * 86400);
 		options.crash = draw_pace(&dice, 100, 120, 8);
-		options.down_us_max = 30 * 24 * HOUR_US;
 	} else {
 		draw_day_faults(&options, &dice);
 	}
@@ -159,6 +165,15 @@ struct world_options world_draw_dense(uint64_t seed)
 	options.schedules_max = 30000;
 	options.interval_s_min = 1;
 	options.interval_s_max = between(&dice, 1, 60);
+	if (chance(&dice, 15)) {
+		static const int64_t downs_s[] = { 70, 3600, 30 * 86400 };
+
+		be_calm(&options, &dice);
+		be_missing(&options, downs_s[between(&dice, 0, 2)]);
+		options.faults_us = 600 * US_PER_SECOND;
+		options.crash.busy_us = between(&dice, 20, 120) * US_PER_SECOND;
+		return options;
+	}
 	if (chance(&dice, 20)) {
 		be_calm(&options, &dice);
 		options.request.busy_us = between(&dice, 50, 5000) * US_PER_MS;

@@ -339,6 +339,7 @@ static void create(struct world *world)
 /* T24: every kind with every policy, and nothing else that happens to them. */
 void users_create_for_catch_up(struct world *world)
 {
+	bool is_day = world->options->busy_us_mean > 0;
 	static const char *const policies[] = { "\"latest\"", "\"all\"", "\"none\"" };
 
 	for (unsigned i = 0; i < 12; i++) {
@@ -349,11 +350,15 @@ void users_create_for_catch_up(struct world *world)
 
 		switch (i < 9 && !wish_has_cron(world) ? 0 : i / 3) {
 		case 0:
-			snprintf(text, sizeof text, "\"%" PRId64 " seconds\"", between(&world->dice, 300, 40000));
+			snprintf(text, sizeof text, "\"%" PRId64 " seconds\"",
+				 is_day ? between(&world->dice, 300, 40000) : between(&world->dice, 1, 15));
 			wish_member(members, "interval_definition", str_from(text));
 			break;
 		case 1:
-			snprintf(text, sizeof text, "\"%" PRId64 " * * * *\"", n);
+			if (is_day)
+				snprintf(text, sizeof text, "\"%" PRId64 " * * * *\"", n);
+			else
+				snprintf(text, sizeof text, "\"* * * * *\"");
 			wish_member(members, "cron_definition", str_from(text));
 			break;
 		case 2:
@@ -361,7 +366,7 @@ void users_create_for_catch_up(struct world *world)
 			wish_member(members, "cron_definition", str_from(text));
 			break;
 		default:
-			wish_instant(members, wall_add_us(now_of(world).wall, n * 1600 * US_PER_SECOND));
+			wish_instant(members, wall_add_us(now_of(world).wall, n * (is_day ? 1600 : 10) * US_PER_SECOND));
 		}
 		wish_member(members, "catch_up", str_from(policies[i % 3]));
 		send_new(request);

@@ -249,7 +249,10 @@ static void happen(struct world *world, const struct happening *happening)
 		if (!world->is_up || !world->heals_after_start)
 			break;
 		world->heals_after_start = false;
-		plan(world, HEAL, between(&world->dice, 1, (world->catch_up ? 43200 : 300) * US_PER_SECOND));
+		plan(world, HEAL,
+		     between(&world->dice, 1,
+			     world->catch_up && world->options->busy_us_mean ? 43200 * US_PER_SECOND
+									     : 300 * US_PER_SECOND));
 		break;
 	case BUSY:
 		begin_busy(world);
