@@ -9,6 +9,7 @@
 #include "deliver/outbound.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,20 +242,34 @@ static void on_deadline(uv_timer_t *timer)
 
 /* --- connecting, sending, reading --- */
 
+/* What we are short of may be there in a second. Anything else, such as IPv6 that this machine does not speak, is as
+ * true then, and must not keep the run from an end. */
+static bool is_shortage(int number)
+{
+	return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM || number == ENOSPC;
+}
+
 static void connect_next(struct outbound_attempt *attempt)
 {
 	struct outbound *outbound = attempt->outbound;
+	int why = EMFILE;
 
 	assert(attempt->addresses_used < attempt->addresses_n);
 	attempt->phase = PHASE_CONNECTING;
 	attempt->on_fresh_wire = true;
 	list_append(outbound, &outbound->step, attempt, clock_read().boot, outbound->options.connect_us_max);
-	if (!FAILPOINT_ERROR("outbound.connect"))
+	if (!FAILPOINT_ERROR("outbound.connect")) {
 		attempt->wire = wire_connect(outbound->pool, &attempt->url, attempt->run->lane,
 					     attempt->addresses[attempt->addresses_used++], attempt);
-	if (!attempt->wire) {
+		why = errno;
+	}
+	if (attempt->wire)
+		return;
+	if (is_shortage(why)) {
 		attempt->outcome.is_unsent = true;
 		finish_badly(attempt, OUTCOME_INTERNAL, "no socket is free");
+	} else if (!try_next_address(attempt)) {
+		finish_badly(attempt, OUTCOME_CONNECT, "this machine makes no connections to such addresses");
 	}
 }
 

@@ -371,10 +371,14 @@ struct wire *wire_connect(struct wire_pool *pool, const struct url *url, int64_t
 			       .state = WIRE_CONNECTING };
 	memcpy(wire->host, url->host.p, wire->host_n);
 	wire->fd = open_socket(pool, wire);
-	if (wire->fd < 0 || uv_poll_init_socket(pool->loop, &wire->poll, wire->fd)) {
+
+	int failed = wire->fd < 0 ? -errno : uv_poll_init_socket(pool->loop, &wire->poll, wire->fd);
+
+	if (failed) {
 		if (wire->fd >= 0)
 			close(wire->fd);
 		free(wire);
+		errno = -failed;
 		return NULL;
 	}
 	wire->poll.data = wire;

@@ -40,7 +40,7 @@ void wire_pool_sweep(struct wire_pool *pool, struct boot now);
 /* An idle wire to the same scheme, host and port, now OPEN and owned by `owner`; NULL when there is none. One that its
  * peer has closed meanwhile is closed here. */
 struct wire *wire_take(struct wire_pool *pool, const struct url *url, int64_t lane, void *owner);
-/* Begins to connect; never calls the owner from within. NULL: no socket could be had (errno says why). */
+/* Begins to connect; never calls the owner from within. NULL: no socket could be had, errno says why. */
 struct wire *wire_connect(struct wire_pool *pool, const struct url *url, int64_t lane, struct address address,
 			  void *owner);
 /* Puts an OPEN wire back for the next request. */

@@ -10,13 +10,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/clock.h"
 #include "deliver/outbound.h"
+
+static int ipv6_errno; /* why there is no socket for IPv6; 0: there is */
+
+/* In place of the C library's. */
+int socket(int domain, int type, int protocol)
+{
+	if (domain == AF_INET6 && ipv6_errno) {
+		errno = ipv6_errno;
+		return -1;
+	}
+	return (int)syscall(SYS_socket, domain, type, protocol);
+}
 
 enum { ATTEMPT_US = 400000, CONNECT_US = 200000, RUNS_MAX = 8 };
 
@@ -452,6 +466,37 @@ static void test_refusals_before_the_wire(void **state)
 	free(fixture);
 }
 
+/* What we lack for a moment is no attempt; a machine without IPv6 has made one, else its run would never end. */
+static void test_no_socket(void **state)
+{
+	static const struct {
+		int number;
+		enum outcome_class class;
+		bool is_unsent;
+	} failures[] = {
+		{ EMFILE, OUTCOME_INTERNAL, true },
+		{ ENFILE, OUTCOME_INTERNAL, true },
+		{ ENOBUFS, OUTCOME_INTERNAL, true },
+		{ EAFNOSUPPORT, OUTCOME_CONNECT, false },
+		{ EACCES, OUTCOME_CONNECT, false },
+	};
+	struct fixture *fixture = malloc(sizeof *fixture);
+
+	(void)state;
+	open_fixture(fixture);
+	assert_true(egress_allow(&fixture->egress, STR("::1/128")));
+	for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+		ipv6_errno = failures[i].number;
+		attempt(fixture, "http://[::1]:1/", STR("{}"));
+		assert_int_equal(fixture->outcome.class, failures[i].class);
+		assert_int_equal(fixture->outcome.is_unsent, failures[i].is_unsent);
+		assert_false(fixture->outcome.is_final);
+	}
+	ipv6_errno = 0;
+	close_fixture(fixture);
+	free(fixture);
+}
+
 static void test_large_body_arrives_whole(void **state)
 {
 	struct fixture *fixture = malloc(sizeof *fixture);
@@ -477,6 +522,7 @@ int main(void)
 		cmocka_unit_test(test_closed_pooled_connection_is_replaced),
 		cmocka_unit_test(test_request_that_may_have_been_read_is_not_repeated),
 		cmocka_unit_test(test_refusals_before_the_wire),
+		cmocka_unit_test(test_no_socket),
 		cmocka_unit_test(test_large_body_arrives_whole),
 	};
 
