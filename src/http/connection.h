@@ -16,7 +16,7 @@
 enum {
 	READ_BYTES = 65536, /* one read; shared by all connections of a server */
 	POOLED_EXCHANGES_MAX = 256,
-	REFUSED_CONNECTIONS_MAX = 128, /* beyond connections_max, told 503; any more are closed without a word */
+	REFUSED_CONNECTIONS_MAX = 128, /* beyond a limit, told 503; any more are closed without a word */
 	LINGER_MS = 2000,	       /* how long a peer may go on sending after its last answer */
 	LINGER_BYTES_MAX = 16 << 20,
 	REQUESTS_PER_TURN_MAX = 8, /* of one connection; then the others have their turn */
@@ -83,7 +83,7 @@ struct http_connection {
 	union peer_address address;
 	uint8_t state; /* enum connection_state */
 	bool for_metrics;
-	bool is_refused; /* beyond connections_max */
+	bool is_refused; /* beyond a limit of connections */
 	bool is_serving; /* connection_serve is on the stack */
 	bool is_read_stopped;
 	uint8_t room_class; /* 0: holds nothing */

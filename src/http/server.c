@@ -82,22 +82,32 @@ static struct http_peer **find_peer(struct http_server *server, const union peer
 	return at;
 }
 
-/* False when the address has as many connections as it may. */
-static bool count_peer(struct http_connection *connection)
+/* Whether the address may have one connection more. */
+static bool has_peer_room(struct http_server *server, const union peer_address *address)
 {
-	struct http_server *server = connection->server;
 	uint8_t key[8];
-	struct http_peer **at = find_peer(server, &connection->address, key);
+
+	if (peer_address_is_loopback(address))
+		return true;
+	const struct http_peer *peer = *find_peer(server, address, key);
+
+	return !peer || peer->connections_n < server->limits.connections_per_ip_max;
+}
+
+static void count_peer(struct http_connection *connection)
+{
+	uint8_t key[8];
+
+	if (peer_address_is_loopback(&connection->address))
+		return;
+	struct http_peer **at = find_peer(connection->server, &connection->address, key);
 
 	if (!*at) {
 		*at = memory_new(sizeof **at);
 		memcpy((*at)->key, key, sizeof key);
 	}
-	if ((*at)->connections_n >= server->limits.connections_per_ip_max && (*at)->connections_n > 0)
-		return false;
 	(*at)->connections_n++;
 	connection->peer = *at;
-	return true;
 }
 
 static void forget_peer(struct http_connection *connection)
@@ -151,9 +161,11 @@ static uint64_t sweep_ms(const struct http_limits *limits)
 static void admit(struct http_listener *listener, int fd, const union peer_address *address)
 {
 	struct http_server *server = listener->server;
-	bool is_full = server->connections_n >= server->limits.connections_max && !share_give_place(server);
+	/* Nobody gives a place to who has too many already. */
+	bool is_welcome = has_peer_room(server, address) &&
+			  (server->connections_n < server->limits.connections_max || share_give_place(server));
 
-	if (is_full && server->refused_n >= REFUSED_CONNECTIONS_MAX) {
+	if (!is_welcome && server->refused_n >= REFUSED_CONNECTIONS_MAX) {
 		metric_add(METRIC_HTTP_REFUSED, 1);
 		close(fd);
 		return;
@@ -168,8 +180,10 @@ static void admit(struct http_listener *listener, int fd, const union peer_addre
 	if (!connection || connection->state == CONNECTION_CLOSED)
 		return;
 	connection->for_metrics = listener->for_metrics;
-	if (!is_full && (peer_address_is_loopback(address) || count_peer(connection)))
+	if (is_welcome) {
+		count_peer(connection);
 		return;
+	}
 	server->connections_n--;
 	server->refused_n++;
 	connection->is_refused = true;

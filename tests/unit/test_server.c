@@ -981,6 +981,33 @@ static void test_connections_of_one_address(void **state)
 	stop(fixture);
 }
 
+/* Who has as many connections as it may takes nobody's place. */
+static void test_too_many_take_no_place(void **state)
+{
+	struct http_limits limits = http_limits_default;
+	struct in_addr address = { 0 };
+	size_t consumed = 0;
+
+	(void)state;
+	if (!own_address(&address))
+		skip();
+	limits.connections_per_ip_max = 1;
+	limits.connections_max = 2;
+	struct fixture *fixture = start_at("0.0.0.0:0", &limits);
+	struct client other = client_new(fixture);
+
+	assert_answer(&other, &consumed, STR("GET /?1 HTTP/1.1\r\nHost: a\r\n\r\n"), 200, STR("1"));
+	fixture->address.sin_addr = address;
+	struct client first = client_new(fixture);
+
+	for (int i = 0; i < 3; i++)
+		assert_refused(fixture, STR("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 503, "second");
+	assert_answer(&other, &consumed, STR("GET /?2 HTTP/1.1\r\nHost: a\r\n\r\n"), 200, STR("2"));
+	client_free(&first);
+	client_free(&other);
+	stop(fixture);
+}
+
 static int64_t cpu_us(const struct rusage *usage)
 {
 	return (usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * US_PER_SECOND + usage->ru_utime.tv_usec +
@@ -1120,6 +1147,7 @@ int main(void)
 		cmocka_unit_test(test_clients_that_vanish),
 		cmocka_unit_test(test_connection_limits),
 		cmocka_unit_test(test_connections_of_one_address),
+		cmocka_unit_test(test_too_many_take_no_place),
 		cmocka_unit_test(test_accept_pauses_without_descriptors),
 		cmocka_unit_test(test_drain),
 		cmocka_unit_test(test_close_frees_what_is_under_way),
