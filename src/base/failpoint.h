@@ -4,7 +4,7 @@
  * Only in a program built with -Dfailpoints=true; in any other both macros are nothing. failpoints.def lists every name with
  * what has and has not happened there. The environment arms them:
  *
- *	SEED_FAILPOINTS="store.claim.after_advance=kill@3;store.group.before_commit=pause:200;store.group.commit=error@2+"
+ *	SEED_FAILPOINTS="store.claim.advanced=kill@3;store.group.committed=pause:200;store.commit=error@2+"
  *
  * kill: SIGKILL to the process itself. pause:N: N ms of sleep for the calling thread. error: FAILPOINT_ERROR is true there.
  * @N: at the Nth hit and no other, @N+: from the Nth on; without it @1. A place that acts logs `failpoint` first, so that a
