@@ -26,7 +26,7 @@ enum err db_number(struct db *db, enum statement statement, const struct db_valu
 	bool found = db_next(&cursor);
 
 	if (found)
-		*number = db_get_int(&cursor, 0);
+		*number = db_get_count(&cursor, 0);
 	enum err err = db_end(&cursor);
 
 	return err == ERR_OK && !found ? ERR_NOT_FOUND : err;

@@ -128,7 +128,7 @@ static inline enum err db_end(struct db_cursor *cursor)
 enum err db_run(struct db *db, enum statement statement, const struct db_value *args, size_t args_n) MUST_CHECK;
 /* As db_run, and ERR_NOT_FOUND when no row was changed. */
 enum err db_run_one(struct db *db, enum statement statement, const struct db_value *args, size_t args_n) MUST_CHECK;
-/* The first column of the first row as a number; NULL reads as 0. ERR_NOT_FOUND without a row. */
+/* The first column of the first row as a count; NULL reads as 0. ERR_NOT_FOUND without a row. */
 enum err db_number(struct db *db, enum statement statement, const struct db_value *args, size_t args_n,
 		   int64_t *number) MUST_CHECK;
 
@@ -145,14 +145,34 @@ static inline int64_t db_get_int(const struct db_cursor *cursor, unsigned column
 	return cursor->db->ops->column(cursor, column).number;
 }
 
+/* A number that is added to others: within 2^60, whatever a damaged or forged row says. */
+static inline int64_t db_get_count(const struct db_cursor *cursor, unsigned column)
+{
+	const int64_t most = INT64_C(1) << 60;
+	int64_t number = db_get_int(cursor, column);
+
+	return number < -most ? -most : number > most ? most : number;
+}
+
 static inline bool db_get_bool(const struct db_cursor *cursor, unsigned column)
 {
 	return db_get_int(cursor, column) != 0;
 }
 
+/* A number from 0 to `most`. Another one is not ours, the row is damaged or forged: it reads as `otherwise`. */
+static inline int db_get_enum(const struct db_cursor *cursor, unsigned column, int most, int otherwise)
+{
+	int64_t number = db_get_int(cursor, column);
+
+	return number >= 0 && number <= most ? (int)number : otherwise;
+}
+
+/* Between year 1 and year 9999, whatever a damaged or forged row says: instants are added and written out. */
 static inline struct wall db_get_wall(const struct db_cursor *cursor, unsigned column)
 {
-	return (struct wall){ db_get_int(cursor, column) };
+	int64_t us = db_get_int(cursor, column);
+
+	return (struct wall){ us < WALL_US_MIN ? WALL_US_MIN : us > WALL_US_MAX ? WALL_US_MAX : us };
 }
 
 /* Text or blob; NULL is absent. Copied into `arena`, or borrowed from the row when that is NULL. */

@@ -30,7 +30,7 @@ static enum err count_runs(struct store *store, struct store_check *check)
 		int64_t state = db_get_int(&row, 0);
 
 		if (state >= RUN_OPEN && state <= RUN_CANCELLED)
-			*by_state[state] = db_get_int(&row, 1);
+			*by_state[state] = db_get_count(&row, 1);
 	}
 	return db_end(&row);
 }

@@ -51,7 +51,8 @@ enum err store_attempt_list(struct store *store, int64_t failure_id, on_attempt 
 		struct attempt attempt = { .number = (uint32_t)db_get_int(&row, 0),
 					   .started_at = db_get_wall(&row, 1),
 					   .duration_us = db_get_int(&row, 2),
-					   .class = (enum outcome_class)db_get_int(&row, 3),
+					   .class = (enum outcome_class)db_get_enum(&row, 3, OUTCOME_CLASSES_N - 1,
+										    OUTCOME_INTERNAL),
 					   .status = (uint16_t)db_get_int(&row, 4),
 					   .answer = db_get_str(&row, 5, NULL) };
 
@@ -121,7 +122,7 @@ static bool next_failed(struct requeue *requeue, enum err *err)
 		requeue->schedule_id = db_get_int(&row, 0);
 		requeue->failure_id = db_get_int(&row, 1);
 		requeue->run_id = db_get_int(&row, 2);
-		requeue->attempts = db_get_int(&row, 3);
+		requeue->attempts = db_get_count(&row, 3);
 		requeue->old_definition = db_get_int(&row, 4);
 		requeue->present_definition = db_get_int(&row, 5);
 		requeue->is_serial = db_get_int(&row, 6) != OVERLAP_ALLOW;

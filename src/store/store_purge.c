@@ -64,10 +64,11 @@ static enum err purge_runs(struct purge *purge)
 		struct db_cursor row = db_query(store->db, SQL_RUN_AFTER, DB_ARGS(db_int(store->purge_at)));
 		bool found = db_next(&row);
 		int64_t id = found ? db_get_int(&row, 0) : 0;
-		enum run_state state = found ? (enum run_state)db_get_int(&row, 1) : RUN_OPEN;
-		enum run_kind kind = found ? (enum run_kind)db_get_int(&row, 2) : RUN_SCHEDULE;
-		struct wall changed_at = { found ? db_get_int(&row, 3) : 0 },
-			    planned_at = { found ? db_get_int(&row, 4) : 0 };
+		enum run_state state = found ? (enum run_state)db_get_enum(&row, 1, RUN_CANCELLED, RUN_OPEN) : RUN_OPEN;
+		enum run_kind kind =
+			found ? (enum run_kind)db_get_enum(&row, 2, RUN_METRIC, RUN_SCHEDULE) : RUN_SCHEDULE;
+		struct wall changed_at = found ? db_get_wall(&row, 3) : (struct wall){ 0 };
+		struct wall planned_at = found ? db_get_wall(&row, 4) : (struct wall){ 0 };
 
 		err = db_end(&row);
 		if (err != ERR_OK)
@@ -105,7 +106,7 @@ static enum err purge_skips(struct purge *purge)
 
 	if (db_next(&row)) {
 		up_to = db_get_int(&row, 0);
-		count = db_get_int(&row, 1);
+		count = db_get_count(&row, 1);
 	}
 	enum err err = db_end(&row);
 

@@ -98,9 +98,10 @@ static enum err find_recalled(struct store *store, int64_t run_id, struct db_val
 		recalled->recall = (enum store_recall)db_get_int(&row, 0);
 		recalled->planned_at = db_get_wall(&row, 1);
 		db_get_bytes(&row, 3, recalled->uuid, sizeof recalled->uuid);
-		recalled->present = (struct present){ .schedule_id = db_get_int(&row, 4),
-						      .definition_id = db_get_int(&row, 2),
-						      .overlap = (enum overlap)db_get_int(&row, 5) };
+		recalled->present =
+			(struct present){ .schedule_id = db_get_int(&row, 4),
+					  .definition_id = db_get_int(&row, 2),
+					  .overlap = (enum overlap)db_get_enum(&row, 5, OVERLAP_QUEUE, OVERLAP_ALLOW) };
 	}
 	return db_end(&row);
 }

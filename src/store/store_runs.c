@@ -142,7 +142,8 @@ static enum err take_waiting(struct claim *claim, int64_t id)
 		return err;
 	if (must_wait)
 		return store_queue_join(store, schedule_id, id);
-	if (!found || !open_secrets(claim, &sealed, run.kind == RUN_SCHEDULE ? run.schedule_uuid : run.uuid, &run)) {
+	if (!found || run.kind > RUN_METRIC ||
+	    !open_secrets(claim, &sealed, run.kind == RUN_SCHEDULE ? run.schedule_uuid : run.uuid, &run)) {
 		log_event(LOG_ERROR, "run_put_off", log_int("run", id),
 			  log_text("reason", "its definition is missing or damaged, or its secrets do not open"));
 		return db_run(store->db, SQL_RUN_PUT_OFF,
@@ -177,17 +178,17 @@ static bool read_due(struct claim *claim, const struct db_cursor *at, struct due
 
 	*due = (struct due){
 		.next_at = db_get_wall(at, 0),
-		.triggered = db_get_int(at, 1),
+		.triggered = db_get_count(at, 1),
 		.has_frequency = !db_is_null(at, 3),
-		.frequency = db_get_int(at, 3),
+		.frequency = db_get_count(at, 3),
 		.definition_id = db_get_int(at, 9),
 		.run = { .kind = RUN_SCHEDULE,
 			 .lane = db_get_int(at, 10),
 			 .endpoint = db_get_str(at, 11, arena),
 			 .body = db_get_str(at, 12, arena) },
 		.sealed = { db_get_str(at, 13, arena), db_get_str(at, 14, arena) },
-		.catch_up = (enum catch_up)db_get_int(at, 15),
-		.overlap = (enum overlap)db_get_int(at, 16),
+		.catch_up = (enum catch_up)db_get_enum(at, 15, CATCH_UP_NONE, CATCH_UP_LATEST),
+		.overlap = (enum overlap)db_get_enum(at, 16, OVERLAP_QUEUE, OVERLAP_ALLOW),
 		.is_open = db_get_bool(at, 17),
 	};
 	db_get_bytes(at, 2, due->uuid, sizeof due->uuid);
@@ -216,7 +217,7 @@ struct advance {
 	struct wall next_at, last_at;
 	int64_t runs, planned;
 	struct skipped skipped[2]; /* by enum store_skip, in the order of their instants */
-	size_t first; /* the first of its runs in store->claimed; of those that wait the lease is 0 */
+	size_t first;		   /* the first of its runs in store->claimed; of those that wait the lease is 0 */
 };
 
 static void keep_planned(struct claim *claim, const struct due *due, struct wall planned_at, bool is_queued)
@@ -561,8 +562,8 @@ enum err store_oldest_due(struct store *store, struct wall now, int64_t *age_us)
 	*age_us = 0;
 	if (db_next(&row)) {
 		for (unsigned i = 0; i < 2; i++)
-			if (!db_is_null(&row, i) && now.us - db_get_int(&row, i) > *age_us)
-				*age_us = now.us - db_get_int(&row, i);
+			if (!db_is_null(&row, i) && now.us - db_get_wall(&row, i).us > *age_us)
+				*age_us = now.us - db_get_wall(&row, i).us;
 	}
 	return db_end(&row);
 }
