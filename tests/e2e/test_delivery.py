@@ -555,8 +555,8 @@ def test_a_queue_goes_on_after_an_edit_that_lets_runs_overlap(api, receiver):
         until(lambda: api.schedule(made)["triggered"] >= 3, what="three runs")
         assert len(receiver.seen("/overlap/edit")) == 1
         patch(api, made, overlap="allow")
-        requests = receiver.wait_for(3, "/overlap/edit")[:3]
-        assert seconds_of(requests) == [0, 1, 2]
+        # Side by side on connections of their own, those after the first may cross on the way.
+        assert sorted(seconds_of(receiver.wait_for(4, "/overlap/edit")))[:3] == [0, 1, 2]
     finally:
         release.set()
         remove(api, made)

@@ -523,6 +523,7 @@ static void test_many_requests_at_once_hold_up_nobody(void **state)
 	struct fixture *fixture = start(NULL);
 	struct client holder = client_new(fixture), many = client_new(fixture), other = client_new(fixture);
 	size_t consumed = 0;
+	uint64_t handled;
 	struct buf text;
 
 	(void)state;
@@ -538,7 +539,8 @@ static void test_many_requests_at_once_hold_up_nobody(void **state)
 	struct reply reply = client_reply(&other, &consumed, false);
 
 	assert_int_equal(reply.status, 200);
-	assert_in_range(strtoul(reply.body.p, NULL, 10), 2, 100);
+	assert_true(str_to_u64(reply.body, &handled));
+	assert_in_range(handled, 2, 100);
 	wait_for(&fixture->handled, MANY + 2);
 	consumed = 0;
 	for (int i = 0; i < MANY; i++)
