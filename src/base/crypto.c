@@ -92,8 +92,6 @@ void crypto_wipe(void *p, size_t n)
 	OPENSSL_cleanse(p, n);
 }
 
-/* The salt is public and the memory is OpenSSL's to give back; the limit only has to be above the 32 MiB that N and r
- * ask for. */
 void token_mint(char digits[TOKEN_DIGITS], uint8_t digest[DIGEST_BYTES])
 {
 	uint8_t bytes[TOKEN_DIGITS / 2];
@@ -104,6 +102,8 @@ void token_mint(char digits[TOKEN_DIGITS], uint8_t digest[DIGEST_BYTES])
 	sha256((struct str){ digits, TOKEN_DIGITS }, digest);
 }
 
+/* The salt is public and the memory is OpenSSL's to give back; the limit only has to be above the 32 MiB that N and r
+ * ask for. */
 static void scrypt(struct str password, const uint8_t salt[SALT_BYTES], uint8_t hash[HASH_BYTES])
 {
 	must(EVP_PBE_scrypt(password.p, password.n, salt, SALT_BYTES, UINT64_C(1) << SCRYPT_LOG_N, SCRYPT_R, SCRYPT_P,

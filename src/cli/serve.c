@@ -364,6 +364,8 @@ static int serve(struct service *service)
 	control_free(service->control);
 	zonefile_cache_free(service->zones);
 	uv_loop_close(&service->loop);
+	/* The workers end while OpenSSL can still give back what it keeps for each of them. */
+	uv_library_shutdown();
 	log_event(LOG_INFO, "stopped",
 		  log_text("attempts", all_ended ? "all ended and recorded"
 						 : "some were cut off and start again at the next start"));
