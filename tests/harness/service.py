@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Starts, stops and kills the real binary, and reads its log.
 
-The binary is $SEED_BINARY, by default build/seed-scheduler at the top of the checkout. One `Service` owns one directory
+The binary is $SEED_BINARY, by default build/seed-scheduler at the top of the checkout; $SEED_WRAPPER is a command that
+runs it, such as "valgrind -q". One `Service` owns one directory
 with one database; it can be started again on it after a stop or a kill. Every stop checks the exit code and that no
 sanitizer complained.
 """
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -18,6 +20,7 @@ from .client import Api
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("SEED_BINARY") or str(ROOT / "build" / "seed-scheduler")
+PROGRAM = [*shlex.split(os.environ.get("SEED_WRAPPER", "")), BINARY]
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "Assertion")
 HOOK_TOKEN = "hook-token-of-the-tests"
 METRICS_USER, METRICS_PASSWORD = "metrics-user", "metrics-password"
@@ -27,7 +30,8 @@ PASSWORD = "correct horse battery staple 42"
 def is_sanitized():
     """Such a binary is slow and keeps freed memory for a while: its figures of time and memory prove nothing."""
     with open(BINARY, "rb") as binary:
-        return b"__asan_init" in binary.read()
+        text = binary.read()
+    return len(PROGRAM) > 1 or b"__asan_init" in text or b"__tsan_init" in text
 
 
 class Process:
@@ -132,7 +136,11 @@ class Service:
     # ---- the command line ----
 
     def command(self, *more):
+<<<<<<< HEAD
         command = [self.binary, "serve", "--listen", "127.0.0.1:0", "--database", self.database]
+=======
+        command = [*PROGRAM, "serve", "--listen", "127.0.0.1:0", "--database", self.database]
+>>>>>>> 9426420 (wip)
         for network in self.egress:
             command += ["--egress-allow", network]
         if self.auth_failures is not None:
@@ -143,7 +151,11 @@ class Service:
 
     def cli(self, *arguments, stdin=None, timeout=60, check=False):
         """Runs `seed-scheduler <arguments> --database URL`; the result has returncode, stdout and stderr (text)."""
+<<<<<<< HEAD
         result = subprocess.run([self.binary, *arguments, "--database", self.database], input=stdin, text=True,
+=======
+        result = subprocess.run([*PROGRAM, *arguments, "--database", self.database], input=stdin, text=True,
+>>>>>>> 9426420 (wip)
                                 stdin=subprocess.DEVNULL if stdin is None else None, timeout=timeout,
                                 capture_output=True, env=self.environment, cwd=self.directory)
         for word in SANITIZER_WORDS:
