@@ -26,15 +26,10 @@ void faults_crash(struct world *world)
 	if (!world->is_up)
 		return;
 	/* In the middle of a commit, which is where it hurts; or whenever. */
-	if (!world->options->disk.busy_us || world->next_turn != TURN_PLAIN || chance(&world->dice, 40)) {
+	if (world->options->disk.busy_us && world->next_turn == TURN_PLAIN && chance(&world->dice, 60))
+		world->next_turn = (enum turn)between(&world->dice, TURN_LOSES_POWER, TURNS_N - 1);
+	else
 		service_crash(world, draw_down_us(world));
-		return;
-	}
-	world->next_turn = (enum turn)between(&world->dice, TURN_LOSES_POWER, TURNS_N - 1);
-	/* What users write just then may or may not be there afterwards. */
-	if (world->options->request.busy_us)
-		for (int64_t n = between(&world->dice, 0, 4); n > 0; n--)
-			users_request(world);
 }
 
 /* Midnight's last second comes twice. */
