@@ -21,7 +21,7 @@
 #include "store/internal.h"
 #include "verbs.h"
 
-enum { GROUPS = 60, SENT_MAX = 4000, HANG_S = 30, LARGE_BYTES = 4096 * 4096 };
+enum { GROUPS = 60, SENT_MAX = 20000, ROOM = 1000, HANG_S = 30, LARGE_BYTES = 4096 * 4096 };
 
 enum { DB, LOG, FILES_N };
 
@@ -50,7 +50,8 @@ struct rig {
 	struct wall now;
 	int64_t whole; /* the digest */
 	int64_t ends[ENDS_N];
-	struct sent sent;
+	struct sent sent; /* of the files as they were, sorted */
+	struct sent now_sent;
 	struct sums sums;
 };
 
@@ -92,10 +93,9 @@ static void note_sent(struct sent *sent, const struct claim_batch *batch)
 /* Everything that is due, claim by claim. */
 static enum err claim(struct rig *rig, struct store *store, struct sent *sent)
 {
-	struct store_claim request = { .now = rig->now,
-				       .until = rig->now,
-				       .missed_before = { rig->now.us - 60 * US_PER_SECOND },
-				       .room = SENT_MAX };
+	struct store_claim request = {
+		.now = rig->now, .until = rig->now, .missed_before = { rig->now.us - 60 * US_PER_SECOND }, .room = ROOM
+	};
 	bool more = true;
 	enum err err = ERR_OK;
 
@@ -116,12 +116,16 @@ static enum err claim(struct rig *rig, struct store *store, struct sent *sent)
 	return err;
 }
 
-static bool is_in(const uint64_t *list, uint32_t n, uint64_t value)
+static int compare_hashes(const void *a, const void *b)
 {
-	for (uint32_t i = 0; i < n; i++)
-		if (list[i] == value)
-			return true;
-	return false;
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static bool is_in(const uint64_t *sorted, uint32_t n, uint64_t value)
+{
+	return bsearch(&value, sorted, n, sizeof *sorted, compare_hashes) != NULL;
 }
 
 static void compare_sent(struct rig *rig, const struct sent *sent)
@@ -147,7 +151,6 @@ static void judge(struct rig *rig, int file, uint64_t place)
 	struct error error = { .text = "" };
 	struct store *store;
 	struct store_check check = { 0 };
-	struct sent sent;
 	int64_t digest = 0, recovered;
 	struct sums *sums = &rig->sums;
 
@@ -167,11 +170,11 @@ static void judge(struct rig *rig, int file, uint64_t place)
 	else
 		store_rollback(store);
 	if (err == ERR_OK)
-		err = claim(rig, store, &sent);
+		err = claim(rig, store, &rig->now_sent);
 	bool is_before_end = !is_same && file == LOG && (digest == rig->ends[0] || digest == rig->ends[1]);
 
 	if (err == ERR_OK && !is_before_end)
-		compare_sent(rig, &sent);
+		compare_sent(rig, &rig->now_sent);
 	has_error |= err != ERR_OK;
 	store_close(store);
 	if (has_error)
@@ -284,7 +287,9 @@ static bool look_at_whole(struct rig *rig)
 	if (err == ERR_OK)
 		err = claim(rig, store, &rig->sent);
 	store_close(store);
-	return err == ERR_OK && rig->sent.n > 10;
+	qsort(rig->sent.what, rig->sent.n, sizeof *rig->sent.what, compare_hashes);
+	qsort(rig->sent.when, rig->sent.n, sizeof *rig->sent.when, compare_hashes);
+	return err == ERR_OK && rig->sent.n > 10 && rig->sent.n < SENT_MAX;
 }
 
 static bool report(const struct rig *rig, int64_t took_us)
