@@ -20,7 +20,7 @@ from .client import Api
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("SEED_BINARY") or str(ROOT / "build" / "seed-scheduler")
-PROGRAM = [*shlex.split(os.environ.get("SEED_WRAPPER", "")), BINARY]
+WRAPPER = shlex.split(os.environ.get("SEED_WRAPPER", ""))
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:", "Assertion")
 HOOK_TOKEN = "hook-token-of-the-tests"
 METRICS_USER, METRICS_PASSWORD = "metrics-user", "metrics-password"
@@ -31,7 +31,7 @@ def is_sanitized():
     """Such a binary is slow and keeps freed memory for a while: its figures of time and memory prove nothing."""
     with open(BINARY, "rb") as binary:
         text = binary.read()
-    return len(PROGRAM) > 1 or b"__asan_init" in text or b"__tsan_init" in text
+    return bool(WRAPPER) or b"__asan_init" in text or b"__tsan_init" in text
 
 
 class Process:
@@ -136,11 +136,7 @@ class Service:
     # ---- the command line ----
 
     def command(self, *more):
-<<<<<<< HEAD
-        command = [self.binary, "serve", "--listen", "127.0.0.1:0", "--database", self.database]
-=======
-        command = [*PROGRAM, "serve", "--listen", "127.0.0.1:0", "--database", self.database]
->>>>>>> 9426420 (wip)
+        command = [*WRAPPER, self.binary, "serve", "--listen", "127.0.0.1:0", "--database", self.database]
         for network in self.egress:
             command += ["--egress-allow", network]
         if self.auth_failures is not None:
@@ -151,11 +147,7 @@ class Service:
 
     def cli(self, *arguments, stdin=None, timeout=60, check=False):
         """Runs `seed-scheduler <arguments> --database URL`; the result has returncode, stdout and stderr (text)."""
-<<<<<<< HEAD
-        result = subprocess.run([self.binary, *arguments, "--database", self.database], input=stdin, text=True,
-=======
-        result = subprocess.run([*PROGRAM, *arguments, "--database", self.database], input=stdin, text=True,
->>>>>>> 9426420 (wip)
+        result = subprocess.run([*WRAPPER, self.binary, *arguments, "--database", self.database], input=stdin, text=True,
                                 stdin=subprocess.DEVNULL if stdin is None else None, timeout=timeout,
                                 capture_output=True, env=self.environment, cwd=self.directory)
         for word in SANITIZER_WORDS:
