@@ -230,7 +230,7 @@ struct schedule_work {
 /* As the file is now: a zone that is gone since must be refused here and not by the store, which says no more than no. */
 static const struct zone *find_zone(void *zones, struct str name)
 {
-	zonefile_refresh(zones);
+	zonefile_refresh(zones, name);
 	return zonefile_find(zones, name);
 }
 

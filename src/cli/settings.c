@@ -209,6 +209,10 @@ static enum err read_retention(struct settings *settings, const struct option_se
 
 	if (err == ERR_OK)
 		err = read_period(set, OPTION_RETENTION_FAILED, &store->retention_failed_us, error);
+	/* What was not said gives way. */
+	if (err == ERR_OK && !set->values[OPTION_RETENTION_FAILED].is_given &&
+	    store->retention_failed_us < store->retention_us)
+		store->retention_failed_us = store->retention_us;
 	if (err == ERR_OK && store->retention_failed_us < store->retention_us)
 		err = error_set(error, ERR_INVALID, "%s: failed runs are kept at least as long as delivered ones",
 				option_name(set, OPTION_RETENTION_FAILED));

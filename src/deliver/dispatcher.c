@@ -16,7 +16,7 @@
 #include "deliver/backoff.h"
 #include "deliver/held.h"
 
-#define WAKE_US_MAX US_PER_SECOND /* however the wall clock steps, it is looked at again within this */
+#define WAKE_US_MAX US_PER_SECOND	  /* however the wall clock steps, it is looked at again within this */
 #define PARK_LOOK_US (25 * US_PER_MS)	  /* how often lanes are judged while memory is short */
 #define PARK_WINDOW_US (100 * US_PER_MS)  /* progress is measured over at least this */
 #define PARK_DRAIN_US US_PER_SECOND	  /* a lane that needs longer than this for what it has in memory is slow */
@@ -609,16 +609,19 @@ static uint32_t next_lane(const struct dispatcher *d)
 	return above_share;
 }
 
-/* While results cannot be written nothing new goes out: each would be one more to repeat after a crash (P5). A refused
- * claim says the same, until the next one is answered; one that cannot be made, for lack of room, holds up nothing. */
+/* A refused claim says that the disk is full, until the next one is answered; one that cannot be made, for lack of
+ * room, holds up nothing. */
+static bool are_claims_refused(const struct dispatcher *d)
+{
+	return d->claims.failures && (is_any_claim_outstanding(d) || !backoff_is_over(&d->claims, d->now.boot) ||
+				      (may_claim(d) && claim_room(d) && claim_at_us(d) <= d->now.wall.us));
+}
+
+/* While results cannot be written nothing new goes out: each would be one more to repeat after a crash (P5). */
 static bool can_start(const struct dispatcher *d)
 {
-	bool claims_now = may_claim(d) && claim_room(d) && claim_at_us(d) <= d->now.wall.us;
-	bool refused = d->claims.failures && (claims_now || is_any_claim_outstanding(d) ||
-					      !backoff_is_over(&d->claims, d->now.boot));
-
-	return !d->records.failures && !refused && d->held.count[HELD_FLYING] < d->options.in_flight_max &&
-	       d->outcomes_free_n > d->held.count[HELD_FLYING];
+	return !d->records.failures && !are_claims_refused(d) &&
+	       d->held.count[HELD_FLYING] < d->options.in_flight_max && d->outcomes_free_n > d->held.count[HELD_FLYING];
 }
 
 static void start(struct dispatcher *d, struct dispatch_actions *actions)

@@ -129,7 +129,7 @@ enum err store_follow_zones(struct store *store, struct wall now)
 	if (passed >= 0 && passed < US_PER_MINUTE)
 		return ERR_OK;
 	store->zones_checked_at = now;
-	zonefile_refresh(store->zones);
+	zonefile_refresh(store->zones, (struct str){ NULL, 0 });
 	struct db_cursor cursor = db_query(store->db, SQL_ZONES, DB_NO_ARGS);
 
 	while (db_next(&cursor)) {

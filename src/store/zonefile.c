@@ -49,7 +49,8 @@ static bool path_of(const struct zonefile_cache *cache, const char *name, char p
 }
 
 /* The file's first line without `prefix`; false when it does not begin so. */
-static bool first_line(const struct zonefile_cache *cache, const char *name, const char *prefix, char *text, size_t size)
+static bool first_line(const struct zonefile_cache *cache, const char *name, const char *prefix, char *text,
+		       size_t size)
 {
 	char path[PATH_MAX], line[80] = "";
 	FILE *file = path_of(cache, name, path) ? fopen(path, "re") : NULL;
@@ -201,16 +202,22 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-bool zonefile_refresh(struct zonefile_cache *cache)
+static bool is_current(const struct zonefile_cache *cache, const struct entry *entry)
+{
+	char path[PATH_MAX];
+	struct stat now;
+
+	return path_of(cache, entry->name, path) && stat(path, &now) == 0 && is_same_file(&now, &entry->seen);
+}
+
+bool zonefile_refresh(struct zonefile_cache *cache, struct str name)
 {
 	size_t kept = 0, before = cache->entries_n;
 
 	for (size_t i = 0; i < before; i++) {
 		struct entry *entry = cache->entries[i];
-		char path[PATH_MAX];
-		struct stat now;
 
-		if (path_of(cache, entry->name, path) && stat(path, &now) == 0 && is_same_file(&now, &entry->seen))
+		if ((name.p && !str_equal(name, str_from(entry->name))) || is_current(cache, entry))
 			cache->entries[kept++] = entry;
 		else
 			entry_free(entry);

@@ -20,8 +20,9 @@ void zonefile_version(const struct zonefile_cache *cache, char *text, size_t siz
 /* NULL: no such zone, or its file is damaged. Nothing is remembered of a failure: a repaired file is found at the next
  * call. */
 const struct zone *zonefile_find(struct zonefile_cache *cache, struct str name);
-/* Forgets the zones whose files were replaced or touched since they were read; true when there was one. */
-bool zonefile_refresh(struct zonefile_cache *cache);
+/* Forgets the zones whose files were replaced or touched since they were read; true when there was one. Looks at the
+ * zone `name` alone; absent: at all of them. */
+bool zonefile_refresh(struct zonefile_cache *cache, struct str name);
 /* SHA-256 of the bytes of the zone's file as it was read; false where zonefile_find would answer NULL. Zeros for "UTC".
  */
 bool zonefile_digest(struct zonefile_cache *cache, struct str name, uint8_t digest[32]);
