@@ -99,6 +99,8 @@ def check_lines(path, text):
             find(path, number, "trailing blanks")
         if len(line.expandtabs(8)) > COLUMNS_MAX:
             find(path, number, f"{len(line.expandtabs(8))} columns, {COLUMNS_MAX} at most")
+        if re.match(r"(<{7}|>{7})( |$)", line):
+            find(path, number, "a conflict that was not resolved")
         if re.search(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b", line):
             find(path, number, "a note for later: do it now, or leave it out")
     lines_n = text.count("\n")
