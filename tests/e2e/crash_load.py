@@ -25,6 +25,7 @@ if str(TESTS) not in sys.path:
 
 from harness.database import rewriting                      # noqa: E402
 from harness.trial import Trial, percentile, prove, tell    # noqa: E402
+from harness.workload import now_us                         # noqa: E402
 
 RATE_VOID = 100         # deliveries a second before a kill, at least
 RATE_WANTED = 500       # over all lives that a kill ended
@@ -84,10 +85,10 @@ def prepare(trial, load, megabytes, kills):
 
 def batter(trial, kills, dice):
     """Kills until `kills` of them count; returns the flows before those, and how many were void."""
-    flows, void = [], 0
+    flows, void, begun_us = [], 0, now_us()
     while len(flows) < kills and void <= max(20, kills * VOID_SHARE_MAX):
         time.sleep(dice.uniform(0.02, 0.8))     # the load runs; this is its length, not a wait for something
-        arrived, us = trial.flow()
+        arrived, us = trial.flow(begun_us)
         trial.kill()
         if arrived * 1e6 < us * RATE_VOID:
             void += 1

@@ -130,15 +130,16 @@ class Trial:
         assert process.child.poll() is not None
         self.life.ended_us = now_us()
 
-    def flow(self):
+    def flow(self, not_before_us):
         """(requests that arrived in the present life since it was ready, us since then): what a kill interrupts."""
+        since_us = max(self.life.ready_us, not_before_us)
         self.witness.poll()
         arrived = 0
         for arrival in reversed(self.witness.all):
-            if arrival.at_us < self.life.ready_us:
+            if arrival.at_us < since_us:
                 break
             arrived += 1
-        return arrived, now_us() - self.life.ready_us
+        return arrived, now_us() - since_us
 
     # ---- the end ----
 
@@ -168,7 +169,8 @@ class Trial:
             return len(burst) == burst_runs and not retried and paths <= done
 
         deadline = time.monotonic() + timeout_s
-        while burst_runs and not has_arrived(set()) and time.monotonic() < deadline:
+        while len(burst) < burst_runs and time.monotonic() < deadline:
+            has_arrived(set())
             time.sleep(0.1)
         self.workload.stop()
         self.workload.end(has_arrived, self._is_on_time, timeout_s)

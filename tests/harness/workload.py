@@ -129,7 +129,7 @@ class Workload:
     def make_burst(self, count, times):
         """`count` schedules that fire every second, `times` times, from a minute on that begins when all are made.
         They are made over connections that stay open: it is their number that matters here."""
-        minute = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=2)
+        minute = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=90)
         timing = {"cron_definition": f"* {minute.minute}-59 {minute.hour} * * * *", "frequency": times}
 
         def make(numbers):
