@@ -62,7 +62,8 @@ def read_places():
 
 def has_failpoints(binary):
     """A program with failpoints refuses a name that is not one."""
-    return subprocess.run([binary, "--version"], env=arm("no.such=kill"), capture_output=True).returncode == 2
+    return (pathlib.Path(binary).exists()
+            and subprocess.run([binary, "--version"], env=arm("no.such=kill"), capture_output=True).returncode == 2)
 
 
 def find_binary():
@@ -143,7 +144,7 @@ class Lives:
     # ---- failing and holding ----
 
     def fail_at(self, place, times, unsent):
-        first = self.dice.choice((2, 10, 60))
+        first = draw_hit(place, self.dice)
         self.unsent += unsent
         self.trial.start(arm(*(f"{place}=error@{first + n}" for n in range(times))))
         self.live_on(place, is_killed=self.dice.random() < 0.5)

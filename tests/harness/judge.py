@@ -41,6 +41,7 @@ class Life:
     ended_us: int = None
     recovered: int = None
     was_killed: bool = False
+    armed: str = ""     # the failpoints of this process
 
 
 class Judge:
@@ -50,7 +51,7 @@ class Judge:
         self.workload, self.arrivals, self.lives, self.unsent_attempts = workload, arrivals, lives, unsent_attempts
         self.spawns = [life.spawned_us for life in lives]
         self.problems = list(workload.problems)
-        self.duplicates = [0] * len(lives)      # by the life that left the first request behind
+        self.duplicates = [[] for _ in lives]   # pairs of requests, by the life that left the first of them behind
         self.by_schedule = collections.defaultdict(list)
         self.by_path = collections.defaultdict(list)
         for arrival in arrivals:
@@ -113,10 +114,11 @@ class Judge:
                 self.complain(f"after attempt {before.attempt} with {before.status} came {arrival}")
         if unsent > self.unsent_attempts:
             self.complain(f"{unsent} attempts were counted and never sent")
-        for number, count in enumerate(self.duplicates):
+        for number, pairs in enumerate(self.duplicates):
             recovered = next((life.recovered for life in self.lives[number + 1:] if life.recovered is not None), 0)
-            if count > recovered:
-                self.complain(f"{count} requests came twice over a kill that {recovered} runs were leased at")
+            if len(pairs) > recovered:
+                self.complain(f"{len(pairs)} requests came twice over a kill that {recovered} runs were leased at: "
+                              f"{self.lives[number:number + 3]}, the first {pairs[0]}")
 
     def check_duplicate(self, before, again):
         number = self.life_of(before.at_us)
@@ -126,7 +128,7 @@ class Judge:
         elif life.ended_us - before.at_us > IN_FLIGHT_US:
             self.complain(f"sent again, {life.ended_us - before.at_us} us before the kill it was answered: {before}")
         else:
-            self.duplicates[number] += 1
+            self.duplicates[number].append((before, again))
 
     # ---- schedules that recur (P2) ----
 

@@ -68,7 +68,7 @@ class Trial:
 
     def start(self, env=None):
         """Starts a process and waits until it is ready. False: it ended before; then `bury` it."""
-        self.lives.append(Life(spawned_us=now_us()))
+        self.lives.append(Life(spawned_us=now_us(), armed=(env or {}).get("SEED_FAILPOINTS", "")))
         self.service.spawn(env=env)
         try:
             self.service.wait_ready(60)
@@ -200,7 +200,7 @@ class Trial:
         writes += [request for schedule in self.workload.edited for request, _ in schedule.edits]
         writes += [request for schedule in self.workload.doomed for request in schedule.deletions] + self.workload.requeues
         ends = [request.end for request in writes]
-        killed = [count for life, count in zip(self.lives, judge.duplicates) if life.was_killed]
+        killed = [len(pairs) for life, pairs in zip(self.lives, judge.duplicates) if life.was_killed]
         return {"requests": len(self.witness.all), "runs": len(runs), "served_s": round(sum(rates) / 1e6, 1),
                 "writes": {end: ends.count(end) for end in sorted(set(ends))},
                 "duplicates": sum(killed), "duplicates_a_kill_max": max(killed, default=0),
