@@ -120,6 +120,7 @@ struct unsent {
 	int64_t id;
 	struct wall planned_at;
 	bool is_leased;
+	bool may_be_sent; /* an earlier process had it when it died */
 };
 
 static enum err list_unsent(struct store *store, int64_t schedule_id, struct arena *arena, struct unsent **list)
@@ -133,7 +134,8 @@ static enum err list_unsent(struct store *store, int64_t schedule_id, struct are
 		*run = (struct unsent){ .next = *list,
 					.id = db_get_int(&row, 0),
 					.planned_at = db_get_wall(&row, 1),
-					.is_leased = !db_is_null(&row, 2) };
+					.is_leased = !db_is_null(&row, 2),
+					.may_be_sent = !db_is_null(&row, 3) };
 		*list = run;
 	}
 	return db_end(&row);
@@ -155,7 +157,7 @@ static enum verdict judge(const struct edit *edit, const struct timing *timing, 
 	if (!edit->after.schedule.definition.enabled ||
 	    (edit->timing_changed && !is_occurrence(timing, run->planned_at)))
 		return CANCEL;
-	if (!edit->content_changed)
+	if (!edit->content_changed || run->may_be_sent)
 		return KEEP;
 	if (run->planned_at.us <= edit->now.us)
 		return CANCEL;
@@ -178,6 +180,8 @@ static enum err cancel(struct edit *edit, const struct unsent *run)
 		return store_recall_ask(edit->store, run->id, STORE_RECALL_CANCEL);
 	struct schedule_definition *after = &edit->after.schedule.definition;
 
+	if (run->may_be_sent)
+		return store_run_cancel(edit->store, run->id, false, 0, edit->now);
 	/* It never ran, so it is none of the runs that `frequency` counts; and a one-shot is still to be delivered
 	 * (P7). */
 	edit->after.schedule.triggered--;

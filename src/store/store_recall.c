@@ -83,6 +83,7 @@ static enum err redefine(struct store *store, int64_t run_id, struct present pre
 struct recalled {
 	bool is_found;
 	enum store_recall recall;
+	bool may_be_sent; /* an earlier process had it when it died */
 	struct wall planned_at;
 	uint8_t uuid[16]; /* of the schedule */
 	struct present present;
@@ -97,6 +98,7 @@ static enum err find_recalled(struct store *store, int64_t run_id, struct db_val
 	if (recalled->is_found) {
 		recalled->recall = (enum store_recall)db_get_int(&row, 0);
 		recalled->planned_at = db_get_wall(&row, 1);
+		recalled->may_be_sent = !db_is_null(&row, 6);
 		db_get_bytes(&row, 3, recalled->uuid, sizeof recalled->uuid);
 		recalled->present =
 			(struct present){ .schedule_id = db_get_int(&row, 4),
@@ -106,9 +108,30 @@ static enum err find_recalled(struct store *store, int64_t run_id, struct db_val
 	return db_end(&row);
 }
 
+/* Nobody knows whether the run was sent before a process died. A one-shot that is still wanted goes on under its id,
+ * with the body it may have been sent with (P4, P7). Anything else is cancelled, and counts as a run. */
+static enum err settle(struct store *store, int64_t run_id, const struct recalled *recalled, struct wall now,
+		       bool *kept)
+{
+	struct arena arena = { 0 };
+	struct store_schedule_row row = { 0 };
+	enum err err = store_schedule_load(store, recalled->uuid, &arena, &row);
+	const struct schedule_definition *definition = &row.schedule.definition;
+
+	*kept = definition->enabled && definition->has_once && definition->once_at.us == recalled->planned_at.us;
+	if (err == ERR_OK)
+		err = *kept ? db_run(store->db, SQL_RUN_RECALL_DROP, DB_ARGS(db_int(run_id)))
+			    : store_run_cancel(store, run_id, false, 0, now);
+	if (err == ERR_OK)
+		err = store_queue_advance(store, row.schedule.row, now);
+	arena_release(&arena);
+	return err;
+}
+
 enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, struct wall now, bool *applied)
 {
 	struct recalled recalled;
+	bool kept;
 	enum err err = find_recalled(store, run_id, db_int(lease), &recalled);
 
 	*applied = recalled.is_found;
@@ -122,39 +145,21 @@ enum err store_recall_apply(struct store *store, int64_t run_id, int64_t lease, 
 	}
 	if (recalled.recall == STORE_RECALL_REDEFINE)
 		return redefine(store, run_id, recalled.present, recalled.planned_at, now);
+	if (recalled.may_be_sent) {
+		err = settle(store, run_id, &recalled, now, &kept);
+		*applied = !kept;
+		return err;
+	}
 	err = store_run_cancel(store, run_id, false, 0, now);
 	return err == ERR_OK ? uncount(store, recalled.uuid, recalled.planned_at, now) : err;
-}
-
-/* The run was on its way back, or on the wire, when the process ended: it may have been sent. A one-shot that is still
- * wanted goes on under its id, with the body it may have been sent with (P4, P7). Anything else is cancelled, and
- * counts as a run. */
-static enum err settle(struct store *store, int64_t run_id, struct wall now)
-{
-	struct arena arena = { 0 };
-	struct store_schedule_row row = { 0 };
-	struct recalled recalled;
-	enum err err = find_recalled(store, run_id, db_null(), &recalled);
-
-	if (err == ERR_OK && recalled.is_found)
-		err = store_schedule_load(store, recalled.uuid, &arena, &row);
-	const struct schedule_definition *definition = &row.schedule.definition;
-
-	if (err == ERR_OK && recalled.is_found && definition->enabled && definition->has_once &&
-	    definition->once_at.us == recalled.planned_at.us)
-		err = db_run(store->db, SQL_RUN_RECALL_DROP, DB_ARGS(db_int(run_id)));
-	else if (err == ERR_OK)
-		err = store_run_cancel(store, run_id, false, 0, now);
-	if (err == ERR_OK && recalled.is_found)
-		err = store_queue_advance(store, row.schedule.row, now);
-	arena_release(&arena);
-	return err;
 }
 
 enum err store_recall_recover(struct store *store, struct wall now)
 {
 	int64_t ids[IDS_PER_ROUND];
+	struct recalled recalled;
 	enum err err = ERR_OK;
+	bool kept;
 	size_t n;
 
 	do {
@@ -163,8 +168,13 @@ enum err store_recall_recover(struct store *store, struct wall now)
 		for (n = 0; n < IDS_PER_ROUND && db_next(&row); n++)
 			ids[n] = db_get_int(&row, 0);
 		err = db_end(&row);
-		for (size_t i = 0; i < n && err == ERR_OK; i++)
-			err = settle(store, ids[i], now);
+		for (size_t i = 0; i < n && err == ERR_OK; i++) {
+			err = find_recalled(store, ids[i], db_null(), &recalled);
+			if (err == ERR_OK && recalled.is_found)
+				err = settle(store, ids[i], &recalled, now, &kept);
+			else if (err == ERR_OK)
+				err = store_run_cancel(store, ids[i], false, 0, now);
+		}
 		FAILPOINT("store.recall.settled");
 	} while (n == IDS_PER_ROUND && err == ERR_OK);
 	return err;

@@ -289,3 +289,11 @@ struct store_notice take_notice(struct fixture *f)
 	store_take_notice(f->store, &notice);
 	return notice;
 }
+
+bool give_back(struct fixture *f, const struct run *run)
+{
+	struct store_record release = record_of(run, STORE_RELEASE, NULL);
+
+	release.eligible_at = run->start_at;
+	return record(f, release);
+}

@@ -67,6 +67,8 @@ struct store_record record_of(const struct run *run, enum store_record_kind kind
 /* Records and commits; true when it was written, false when it was fenced. */
 bool record(struct fixture *f, struct store_record record);
 bool record_delivered(struct fixture *f, const struct run *run);
+/* The delivery side has not started it. */
+bool give_back(struct fixture *f, const struct run *run);
 bool record_failed(struct fixture *f, const struct run *run);
 bool record_retry(struct fixture *f, const struct run *run, int64_t at_us);
 int64_t count(struct fixture *f, enum store_counted what);

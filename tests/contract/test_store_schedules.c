@@ -392,15 +392,6 @@ static void beside_a_cron_an_instant_has_no_effect(void **state)
 
 /* --- edits: what was recorded and not yet sent (P13) ----------------------------------------------------- */
 
-/* The delivery side has not started it. */
-static bool give_back(struct fixture *f, const struct run *run)
-{
-	struct store_record release = record_of(run, STORE_RELEASE, NULL);
-
-	release.eligible_at = run->start_at;
-	return record(f, release);
-}
-
 /* Only the delivery side knows that it is on the wire: it ends as if there had been no edit, and its retries keep the
  * body. */
 static void a_run_on_the_wire_outlives_an_edit(void **state)
@@ -423,60 +414,6 @@ static void a_run_on_the_wire_outlives_an_edit(void **state)
 	assert_true(record_delivered(f, &batch.runs[0]));
 	batch_release(&batch);
 	assert_int_equal(get(f, &schedule).triggered, 1);
-	assert_whole(f);
-}
-
-/* The process dies between the edit and the answer of the delivery side. */
-static void what_was_asked_back_is_settled_at_the_next_start(void **state)
-{
-	struct fixture *f = *state;
-	struct schedule_definition definition = definition_cron("0 * * * *"), off = { .enabled = false },
-				   changes = { .payload = STR("\"new\"") };
-	struct schedule cancelled = insert(f, &definition), redefined = insert(f, &definition);
-	int64_t recovered;
-
-	f->now.us += HOUR - SECOND;
-	struct claim_batch batch = claim(f, 2 * SECOND, 10);
-
-	assert_int_equal(batch.runs_n, 2);
-	batch_release(&batch);
-	update(f, &cancelled, SCHEDULE_ENABLED, &off);
-	update(f, &redefined, SCHEDULE_PAYLOAD, &changes);
-	fixture_reopen(f);
-	begin(f);
-	assert_int_equal(store_recover(f->store, f->now, &recovered), ERR_OK);
-	commit(f);
-	batch = claim(f, 2 * SECOND, 10);
-	assert_int_equal(batch.runs_n, 1);
-	assert_memory_equal(batch.runs[0].schedule_uuid, redefined.uuid, 16);
-	assert_true(str_equal(batch.runs[0].body, definition.payload)); /* it may have been sent: the body stays (P4) */
-	batch_release(&batch);
-	assert_int_equal(get(f, &cancelled).triggered, 1); /* it may have been sent, too */
-	assert_whole(f);
-}
-
-/* A one-shot whose content was edited while it was on the wire, and then the process died. */
-static void an_edited_one_shot_keeps_its_id_through_a_crash(void **state)
-{
-	struct fixture *f = *state;
-	struct schedule_definition definition = definition_once(f->now.us), changes = { .payload = STR("\"new\"") };
-	struct schedule schedule = insert(f, &definition);
-	struct run old = claim_one(f);
-	int64_t recovered;
-
-	update(f, &schedule, SCHEDULE_PAYLOAD, &changes);
-	fixture_reopen(f);
-	begin(f);
-	assert_int_equal(store_recover(f->store, f->now, &recovered), ERR_OK);
-	commit(f);
-	struct claim_batch batch = claim(f, 0, 10);
-
-	assert_int_equal(batch.runs_n, 1);
-	assert_memory_equal(batch.runs[0].uuid, old.uuid, 16);
-	assert_true(str_equal(batch.runs[0].body, definition.payload));
-	assert_true(record_delivered(f, &batch.runs[0]));
-	batch_release(&batch);
-	assert_false(get(f, &schedule).has_next);
 	assert_whole(f);
 }
 
@@ -749,10 +686,8 @@ int main(void)
 		T(beside_a_cron_an_instant_has_no_effect),
 		T(a_run_to_come_gets_the_new_definition),
 		T(a_run_on_the_wire_outlives_an_edit),
-		T(what_was_asked_back_is_settled_at_the_next_start),
 		T(a_run_taken_back_does_not_count),
 		T(an_edited_one_shot_is_still_delivered),
-		T(an_edited_one_shot_keeps_its_id_through_a_crash),
 		T(a_later_edit_does_not_revive_what_is_to_be_cancelled),
 		T(an_edit_that_changes_nothing_takes_nothing_back),
 		T(runs_off_the_new_timing_are_cancelled),
