@@ -226,7 +226,8 @@ def test_unknown_options_and_schemes_are_named():
         refused(service, service.command("--auth-failures-per-minute", "many"), r"many|auth-failures-per-minute")
         for period in ("7", "1 seconds", "-7 days", "36501 days", "a week"):
             refused(service, service.command("--retention", period), r"--retention: '.*' is no time from 1 minute")
-        refused(service, service.command("--retention", "31 days"), r"--retention-failed: .* at least as long")
+        refused(service, service.command("--retention", "31 days", "--retention-failed", "30 days"),
+                r"--retention-failed: .* at least as long")
         refused(service, [BINARY, "serve", "--listen", "nonsense", "--database", service.database], r"listen|nonsense")
         refused(service, [BINARY, "serve", "--listen", "127.0.0.1:99999", "--database", service.database],
                 r"listen|99999")
