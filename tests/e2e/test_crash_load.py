@@ -26,7 +26,9 @@ def test_a_few_kills_under_load(tmp_path):
 S = 1_000_000
 T = 1767225600 * S      # 2026-01-01T00:00:00Z
 YES = Request(T, T + 1000, ACKNOWLEDGED)
-LIVES = [Life(T, T, T + 10 * S, 0, True), Life(T + 11 * S, T + 11 * S, T + 90 * S, 5, False)]
+LIVES = [Life(T, T, T, T + 10 * S, recovered=0, was_killed=True),
+         Life(T + 10 * S, None, None, T + 11 * S, was_killed=True),     # died before it had opened the database
+         Life(T + 11 * S, T + 11 * S, T + 11 * S, T + 90 * S, recovered=5)]
 
 
 def arrival(after_s, **more):

@@ -34,9 +34,10 @@ IN_FLIGHT_US = 2 * SECOND   # a 2xx is committed by then, also on a busy machine
 
 @dataclasses.dataclass
 class Life:
-    """One process: when it was started, said that it was ready, and ended (us); `recovered`: runs it found leased, None when it
-    ended before it said so."""
+    """One process: when it was started, had opened its database, said that it was ready, and ended (us). `recovered`: runs it
+    found leased. What was not reached is None."""
     spawned_us: int
+    opened_us: int = None
     ready_us: int = None
     ended_us: int = None
     recovered: int = None
@@ -49,7 +50,9 @@ class Judge:
 
     def __init__(self, workload, arrivals, lives, unsent_attempts=0):
         self.workload, self.arrivals, self.lives, self.unsent_attempts = workload, arrivals, lives, unsent_attempts
-        self.spawns = [life.spawned_us for life in lives]
+        # Nothing is sent before the database is open; until then the witness may still be reading what the life before sent.
+        self.senders = [number for number, life in enumerate(lives) if life.opened_us is not None]
+        self.openings = [lives[number].opened_us for number in self.senders]
         self.problems = list(workload.problems)
         self.duplicates = [[] for _ in lives]   # pairs of requests, by the life that left the first of them behind
         self.by_schedule = collections.defaultdict(list)
@@ -99,7 +102,7 @@ class Judge:
                 self.complain(f"not what the run sent before ({runs[arrival.run]}): {arrival}")
 
     def life_of(self, at_us):
-        return bisect.bisect_right(self.spawns, at_us) - 1
+        return self.senders[max(0, bisect.bisect_right(self.openings, at_us) - 1)]
 
     def check_duplicates(self):
         last, unsent = {}, 0

@@ -12,9 +12,12 @@ import time
 from .arrivals import Witness
 from .judge import Judge, Life
 from .service import Service
+from .times import microseconds
 from .workload import Workload, now_us
 
-LATE_US_MAX = 100_000   # "on time again", before the recurring schedules are switched off
+# "On time again", before the recurring schedules are switched off: nothing is later, and what the last death left is done.
+LATE_US_MAX = 100_000
+SETTLED_US = 2_000_000
 
 
 def percentile(values, share):
@@ -86,7 +89,8 @@ class Trial:
 
     def _note_end(self, was_killed):
         opened = self.event(event="store_opened")
-        self.life.recovered = opened["recovered_runs"] if opened else None
+        if opened:
+            self.life.opened_us, self.life.recovered = microseconds(opened["ts"]), opened["recovered_runs"]
         self.life.was_killed = was_killed
         self.workload.up.clear()
 
@@ -146,7 +150,8 @@ class Trial:
     def _is_on_time(self):
         recent = [arrival for arrival in self.witness.poll() if arrival.path.startswith(("/interval/", "/slow/"))
                   and arrival.schedule in self._steady]
-        return bool(recent) and max(arrival.at_us - arrival.planned_us for arrival in recent) < LATE_US_MAX
+        settled = now_us() - self.life.ready_us > SETTLED_US
+        return settled and bool(recent) and max(arrival.at_us - arrival.planned_us for arrival in recent) < LATE_US_MAX
 
     def judge(self, timeout_s=60, unsent_attempts=0):
         """Ends the workload and the last life and returns the judge."""
