@@ -212,7 +212,7 @@ class Peer:
     stores = ()
     workers_n = 2
     whole_minutes = False
-    told_per_s = 1500
+    told_per_s = 6000
 
     def __init__(self):
         self.folder = Folder(self.name)
@@ -320,6 +320,7 @@ class PgBoss(NodePeer):
 
 class BullMq(NodePeer):
     name, script, stores = "bullmq", "bullmq", ("redis",)
+    told_per_s = 1500
     tuning = "one job scheduler for each, 200 jobs at a time, append-only file"
 
 
