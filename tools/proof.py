@@ -10,6 +10,7 @@ interrupted proof goes on where it stopped; --again begins anew. A part that end
 twice its time, has not held. --scale 0.1 runs a tenth of the amounts, which is no proof but shows that all works.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -27,10 +28,11 @@ JOBS = str(os.cpu_count() or 1)
 
 
 class Part:
-    """`amount` is what --scale applies to; "{n}" in the command is replaced by it."""
+    """`amount` is what --scale applies to; "{n}" in the command is replaced by it. What mostly waits runs beside the others."""
 
-    def __init__(self, name, minutes, amount, command, binary=RELEASE):
-        self.name, self.minutes, self.amount, self.command, self.binary = name, minutes, amount, command, binary
+    def __init__(self, name, minutes, amount, command, binary=RELEASE, beside=False):
+        self.name, self.minutes, self.amount, self.command = name, minutes, amount, command
+        self.binary, self.beside = binary, beside
 
     def words(self, scale):
         n = str(max(1, round(self.amount * scale)))
@@ -39,7 +41,7 @@ class Part:
 
 
 PARTS = [
-    Part("simulation", 100, 200000, "{plain}/tests/sim/sim --seed 1 --seeds {n} --dense 20000 --twice 1000 --jobs {jobs}"),
+    Part("simulation", 100, 200000, "{plain}/tests/sim/sim --seed 1 --seeds {n} --dense 5000 --twice 1000 --jobs {jobs}"),
     Part("planted-bugs", 20, 5, "tests/planted/run.py --starts {n} --jobs {jobs}"),
     Part("power-cuts", 4, 20000, "{plain}/tests/sim/power_cuts --cuts {n}"),
     Part("power-cuts-unsynced", 1, 2000, "{plain}/tests/sim/power_cuts --cuts {n} --synchronous normal"),
@@ -47,7 +49,7 @@ PARTS = [
     Part("migrations", 1, 20, "{plain}/tests/sim/migrations --rounds {n}"),
     Part("kill-9", 25, 1000, "tests/e2e/crash_load.py --kills {n}"),
     Part("kill-9-full-rate", 3, 20, "tests/e2e/crash_load.py --kills {n} --rate full"),
-    Part("failpoints", 25, 50, "tests/e2e/failpoints.py --kills {n}", FAILPOINTS + "/seed-scheduler"),
+    Part("failpoints", 16, 20, "tests/e2e/failpoints.py --kills {n}", FAILPOINTS + "/seed-scheduler"),
     Part("disk-errors", 10, 500, "tests/fault/disk_errors.py --calls {n}"),
     Part("disk-full", 15, 200, "tests/fault/disk_full.py --rounds {n}"),
     Part("backup", 3, 30, "tests/fault/backup.py --rounds {n}"),
@@ -70,8 +72,11 @@ PARTS = [
         )
     ),
     Part("analyzers", 4, 1, "tools/analyze.sh"),
-    Part("soak", 66, 60, "tests/e2e/soak.py --minutes {n} --rate 300"),
-    Part("fuzzing", 100, 200000000, "tests/fuzz/campaign.py --executions {n}"),
+    Part("coverage", 8, 1, "tools/coverage.py"),
+    Part("threads", 3, 1, "tools/watched.py threads"),
+    Part("memory", 10, 1, "tools/watched.py memory"),
+    Part("soak", 66, 60, "tests/e2e/soak.py --minutes {n} --rate 300", beside=True),
+    Part("fuzzing", 95, 200000000, "tests/fuzz/campaign.py --executions {n}"),
 ]
 
 
@@ -140,21 +145,23 @@ def main():
         parser.error(f"no part {' '.join(sorted(unknown))}; there are: {' '.join(part.name for part in PARTS)}")
     KEPT.mkdir(parents=True, exist_ok=True)
     build()
-    commit, results = commit_of_tree(), {}
-    for part in PARTS:
-        if part.name not in wanted:
-            continue
+    commit = commit_of_tree()
+
+    def said_of(part):
         kept = KEPT / f"{part.name}.json"
         before = json.loads(kept.read_text()) if kept.exists() else {}
         if options.again or not before.get("held") or (before.get("commit"), before.get("scale")) != (commit, options.scale):
-            print(
-                f"== {part.name}: about {part.minutes * options.scale:.0f} minutes: {' '.join(part.words(options.scale))}",
-                file=sys.stderr,
-                flush=True,
-            )
+            words = " ".join(part.words(options.scale))
+            print(f"== {part.name}: about {part.minutes * options.scale:.0f} minutes: {words}", file=sys.stderr, flush=True)
             before = {**run(part, options.scale), "commit": commit, "scale": options.scale}
             kept.write_text(json.dumps(before) + "\n")
-        results[part.name] = before
+        return before
+
+    chosen = [part for part in PARTS if part.name in wanted]
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        beside = {part.name: pool.submit(said_of, part) for part in chosen if part.beside}
+        results = {part.name: said_of(part) for part in chosen if not part.beside}
+        results.update({name: said.result() for name, said in beside.items()})
     print(table(results))
     print(f"\ncommit {commit}, scale {options.scale:g}, {JOBS} cores")
     sys.exit(0 if results and all(said["held"] for said in results.values()) else 1)
