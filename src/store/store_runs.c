@@ -431,7 +431,8 @@ static enum err take_of_lane(struct claim *claim, struct claim_batch *batch)
 
 	for (; i < n && err == ERR_OK && has_room(claim); i++)
 		err = take_waiting(claim, store->eligible[i].id);
-	batch->more = i < n;
+	/* Behind those that were put off, or wait for others, there may be more. */
+	batch->more = i < n || n > claim->request->room;
 	return err;
 }
 

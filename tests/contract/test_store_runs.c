@@ -540,6 +540,36 @@ static void released_and_parked_runs_come_back(void **state)
 	assert_whole(f);
 }
 
+/* Else the dispatcher would take the lane for empty, and newer runs for the first in turn (P10). */
+static void a_lane_whose_first_runs_cannot_go_is_not_called_empty(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_once(T0);
+
+	for (int i = 0; i < 3; i++)
+		insert(f, &definition);
+	struct claim_batch batch = claim(f, 0, 10);
+	int64_t lane = batch.runs[0].lane, last_id = batch.runs[2].id;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		struct store_record park = record_of(&batch.runs[i], STORE_PARK, NULL);
+
+		park.eligible_at.us = T0 + MINUTE;
+		assert_true(record(f, park));
+	}
+	batch_release(&batch);
+	assert_ok(fixture_script(f, "DELETE FROM definitions WHERE id < (SELECT max(id) FROM definitions)"));
+	batch = claim_lane(f, lane, 1);
+	assert_int_equal(batch.runs_n, 0);
+	assert_true(batch.more);
+	batch_release(&batch);
+	batch = claim_lane(f, lane, 1);
+	assert_int_equal(batch.runs_n, 1);
+	assert_int_equal(batch.runs[0].id, last_id);
+	assert_false(batch.more);
+	batch_release(&batch);
+}
+
 static void a_parked_retry_keeps_its_time(void **state)
 {
 	struct fixture *f = *state;
@@ -733,6 +763,7 @@ int main(void)
 		T(a_retry_waits_and_counts_on),
 		T(the_last_attempts_are_kept),
 		T(released_and_parked_runs_come_back),
+		T(a_lane_whose_first_runs_cannot_go_is_not_called_empty),
 		T(a_parked_retry_keeps_its_time),
 		T(the_oldest_due_instant_is_known),
 		T(a_new_schedule_is_told_to_webhooks),
