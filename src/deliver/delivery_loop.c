@@ -91,7 +91,6 @@ static void start(struct delivery *d, const struct dispatch_action *action)
 	struct flight *flight = &d->flights[action->start.slot];
 
 	*flight = (struct flight){ .run = action->start.run, .attempt = action->start.attempt };
-	report_started(flight->run, flight->attempt, d->now.wall);
 	FAILPOINT("delivery.start");
 	outbound_start(d->outbound, flight->run, flight->attempt, d->now, flight);
 }

@@ -46,14 +46,14 @@ static void log_outcome(enum log_level level, const char *event, const struct ru
 		  log_text("detail", outcome->detail), log_int("duration_us", outcome->duration_us));
 }
 
-void report_started(const struct run *run, uint32_t attempt, struct wall now)
-{
-	if (attempt == 1 && run->kind == RUN_SCHEDULE)
-		histogram_observe_us(HISTOGRAM_FIRE_LAG, now.us - run->planned_at.us);
-}
-
 void report_attempt(const struct run *run, uint32_t attempt, const struct outcome *outcome)
 {
+	if (outcome->is_unsent) {
+		log_outcome(LOG_WARN, "attempt_put_off", run, attempt, outcome);
+		return;
+	}
+	if (attempt == 1 && run->kind == RUN_SCHEDULE)
+		histogram_observe_us(HISTOGRAM_FIRE_LAG, outcome->started_at.us - run->planned_at.us);
 	metric_add(attempt_metric(outcome), 1);
 	histogram_observe_us(HISTOGRAM_ATTEMPT_DURATION, outcome->duration_us);
 	if (outcome->class != OUTCOME_DELIVERED)

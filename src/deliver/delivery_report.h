@@ -9,9 +9,7 @@
 #include "deliver/dispatcher.h"
 #include "deliver/clock_watch.h"
 
-/* The attempt goes out now. */
-void report_started(const struct run *run, uint32_t attempt, struct wall now);
-/* The attempt ended. */
+/* The attempt ended. One that was not sent is no attempt: it is logged and not counted. */
 void report_attempt(const struct run *run, uint32_t attempt, const struct outcome *outcome);
 /* What came of the run is on disk. */
 void report_recorded(const struct run_record *record);

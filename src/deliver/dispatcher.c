@@ -105,6 +105,11 @@ static void put_back(struct dispatcher *d, uint32_t slot)
 	put_record(d, slot, RECORD_RELEASE, d->held.runs[slot].run->start_at);
 }
 
+static bool is_waiting(const struct held_run *run)
+{
+	return run->state == HELD_WAITING || run->state == HELD_READY;
+}
+
 static void park(struct dispatcher *d, uint32_t slot)
 {
 	put_record(d, slot, RECORD_PARK, wall_add_us(d->now.wall, PARK_REST_US));
@@ -119,7 +124,7 @@ static bool is_any_claim_outstanding(const struct dispatcher *d)
 
 static void on_claim_ended(struct dispatcher *d, const struct dispatch_event *event)
 {
-	bool failed = event->kind == DISPATCH_CLAIM_FAILED;
+	bool failed = event->kind == DISPATCH_CLAIM_FAILED; /* and brings nothing */
 
 	if (failed)
 		backoff_fail(&d->claims, d->now.boot);
@@ -147,10 +152,7 @@ static void on_claim_ended(struct dispatcher *d, const struct dispatch_event *ev
 	assert(index != HELD_NONE && d->held.lanes[index].is_claiming && d->lane_claims_n);
 	d->lane_claims_n--;
 	d->held.lanes[index].is_claiming = false;
-	if (!failed)
-		d->held.lanes[index].has_parked |= event->claimed.more;
-	else
-		d->held.lanes[index].has_parked = true;
+	d->held.lanes[index].has_parked |= failed || event->claimed.more;
 }
 
 /* The run is in our hands already. An unsent one has lost its lease to the new claim; one on the wire, or not yet
@@ -160,7 +162,7 @@ static bool is_collided(struct dispatcher *d, int64_t run_id)
 	struct held *held = &d->held;
 
 	for (uint32_t cursor = 0, slot; (slot = id_map_each(&held->by_id, run_id, &cursor)) != ID_MAP_NONE;) {
-		if (held->runs[slot].state != HELD_WAITING && held->runs[slot].state != HELD_READY)
+		if (!is_waiting(&held->runs[slot]))
 			return true;
 		held_move(held, slot, HELD_GONE);
 		cursor = 0;
@@ -212,16 +214,6 @@ static void on_claimed(struct dispatcher *d, const struct dispatch_event *event)
 	}
 }
 
-static void on_claim_failed(struct dispatcher *d, const struct dispatch_event *event)
-{
-	struct dispatch_event none = *event;
-
-	none.claimed.runs_n = 0;
-	on_claim_ended(d, &none);
-	if (event->claimed.of_lane)
-		held_lane_settle(&d->held, held_lane_find(&d->held, event->claimed.lane));
-}
-
 /* A delivered run's answer is of no interest; without its bytes the copy is a sixth of the size. */
 static uint32_t keep_outcome(struct dispatcher *d, const struct outcome *outcome)
 {
@@ -252,6 +244,20 @@ static enum record_kind decide_failed(struct dispatcher *d, const struct held_ru
 	return RECORD_RETRY;
 }
 
+/* It was no attempt. The first one of a run stays before those of younger runs (P10), so its lane rests with it; others
+ * may have a socket open. A run that an edit wants, or one whose wait would move with the wall clock, the store has. */
+static void on_unsent(struct dispatcher *d, uint32_t slot)
+{
+	struct held_run *run = &d->held.runs[slot];
+
+	if (d->is_draining || run->is_revoked || run->attempts > 0) {
+		put_record(d, slot, RECORD_RELEASE, wall_add_us(d->now.wall, REST_US));
+	} else {
+		d->held.lanes[run->lane].rests_until = boot_add_us(d->now.boot, REST_US);
+		held_move(&d->held, slot, HELD_READY);
+	}
+}
+
 static void on_done(struct dispatcher *d, const struct dispatch_event *event)
 {
 	uint32_t slot = event->done.slot;
@@ -264,7 +270,7 @@ static void on_done(struct dispatcher *d, const struct dispatch_event *event)
 	struct wall eligible_at = { 0 };
 
 	if (event->done.outcome->is_unsent) {
-		put_record(d, slot, RECORD_RELEASE, wall_add_us(d->now.wall, REST_US));
+		on_unsent(d, slot);
 		return;
 	}
 	run->attempts++;
@@ -273,6 +279,7 @@ static void on_done(struct dispatcher *d, const struct dispatch_event *event)
 	run->outcome = keep_outcome(d, event->done.outcome);
 	lane->window_done_n++;
 	lane->done_at = d->now.boot;
+	lane->rests_until = (struct boot){ 0 }; /* what it used is free */
 	lane->is_hanging = event->done.outcome->class == OUTCOME_TIMEOUT;
 	put_record(d, slot, kind, eligible_at);
 }
@@ -312,7 +319,8 @@ static void revoke(struct dispatcher *d, int64_t run_id)
 	struct held *held = &d->held;
 
 	for (uint32_t cursor = 0, slot; (slot = id_map_each(&held->by_id, run_id, &cursor)) != ID_MAP_NONE;) {
-		if (held->runs[slot].state == HELD_WAITING || held->runs[slot].state == HELD_READY) {
+		held->runs[slot].is_revoked = true;
+		if (is_waiting(&held->runs[slot])) {
 			put_back(d, slot);
 			cursor = 0;
 		}
@@ -342,9 +350,8 @@ static void on_set_back(struct dispatcher *d, const struct dispatch_event *event
 {
 	for (uint32_t slot = 0; slot < d->held.runs_max; slot++) {
 		struct held_run *run = &d->held.runs[slot];
-		bool is_unsent = run->state == HELD_WAITING || run->state == HELD_READY;
 
-		if (is_unsent && run->attempts > 0 && wall_is_after(run->run->start_at, d->now.wall))
+		if (is_waiting(run) && run->attempts > 0 && wall_is_after(run->run->start_at, d->now.wall))
 			put_record(d, slot, RECORD_RELEASE, d->now.wall);
 		else if ((run->state == HELD_UNRECORDED || run->state == HELD_RECORDING) &&
 			 wall_is_after(run->eligible_at, d->now.wall))
@@ -354,18 +361,11 @@ static void on_set_back(struct dispatcher *d, const struct dispatch_event *event
 
 static void on_drain(struct dispatcher *d, const struct dispatch_event *event)
 {
-	struct held *held = &d->held;
-	uint32_t slot;
-
 	(void)event;
 	d->is_draining = true;
-	while ((slot = held_next_due(held)) != HELD_NONE)
-		put_back(d, slot);
-	for (uint32_t i = 0; i < held->lanes_top; i++) {
-		if (held->lanes[i].in_use)
-			while (held->lanes[i].ready_n)
-				put_back(d, held->lanes[i].ready.first);
-	}
+	for (uint32_t slot = 0; slot < d->held.runs_max; slot++)
+		if (is_waiting(&d->held.runs[slot]))
+			put_back(d, slot);
 }
 
 static void handle(struct dispatcher *d, const struct dispatch_event *event)
@@ -373,7 +373,7 @@ static void handle(struct dispatcher *d, const struct dispatch_event *event)
 	static void (*const handlers[])(struct dispatcher * d, const struct dispatch_event *event) = {
 		[DISPATCH_DUE_HINT] = on_due_hint,
 		[DISPATCH_CLAIMED] = on_claimed,
-		[DISPATCH_CLAIM_FAILED] = on_claim_failed,
+		[DISPATCH_CLAIM_FAILED] = on_claimed,
 		[DISPATCH_DONE] = on_done,
 		[DISPATCH_RECORDED] = on_recorded,
 		[DISPATCH_RECORD_FAILED] = on_record_failed,
@@ -599,7 +599,7 @@ static uint32_t next_lane(const struct dispatcher *d)
 	for (uint32_t i = 0; i < held->ring_n; i++, index = held->lanes[index].next) {
 		const struct lane *lane = &held->lanes[index];
 
-		if (!has_lane_room(d, lane))
+		if (!has_lane_room(d, lane) || boot_is_after(lane->rests_until, d->now.boot))
 			continue;
 		if (!is_above_share(d, lane))
 			return index;

@@ -352,11 +352,12 @@ static void enter(struct held *held, uint32_t slot, enum held_state state)
 	}
 }
 
-/* From → to, one bit a state. Backwards from READY only when the wall clock was set back. */
+/* From → to, one bit a state. Backwards from READY only when the wall clock was set back; from FLYING, for want of a
+ * socket. */
 static const uint8_t moves[HELD_STATES_N] = {
 	[HELD_WAITING] = 1 << HELD_READY | 1 << HELD_UNRECORDED | 1 << HELD_GONE,
 	[HELD_READY] = 1 << HELD_WAITING | 1 << HELD_FLYING | 1 << HELD_UNRECORDED | 1 << HELD_GONE,
-	[HELD_FLYING] = 1 << HELD_UNRECORDED,
+	[HELD_FLYING] = 1 << HELD_UNRECORDED | 1 << HELD_READY,
 	[HELD_UNRECORDED] = 1 << HELD_RECORDING,
 	[HELD_RECORDING] = 1 << HELD_UNRECORDED | 1 << HELD_GONE,
 };

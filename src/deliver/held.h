@@ -28,6 +28,7 @@ struct held_run {
 	struct run *run;
 	enum held_state state;
 	enum record_kind kind; /* from UNRECORDED on */
+	bool is_revoked;       /* by an edit, while it was on the wire */
 	bool of_lane;	       /* came back from the parking place, or was ahead of what is there: not parked again */
 	uint32_t lane;	       /* index */
 	uint32_t next, prev;   /* in the queue of its state */
@@ -56,9 +57,10 @@ struct lane {
 	bool is_starving;    /* slow, and its reserve is half empty while the store has more: wants a CLAIM_LANE */
 	bool is_hungry; /* in the queue of those that can have one now: nothing of theirs is on its way to be parked */
 	uint32_t next_hungry;
-	bool is_hanging;       /* its last attempt timed out */
-	struct boot done_at;   /* when its last attempt ended; long ago before the first */
-	struct boot window_at; /* progress is measured since then */
+	bool is_hanging;	 /* its last attempt timed out */
+	struct boot rests_until; /* nothing of it starts before: one found no socket */
+	struct boot done_at;	 /* when its last attempt ended; long ago before the first */
+	struct boot window_at;	 /* progress is measured since then */
 	uint32_t window_done_n;
 };
 

@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "deliver/delivery_loop.h"
 #include "store/store_thread.h"
 
@@ -187,6 +188,7 @@ struct outbound {
 };
 
 static size_t started_n;
+static unsigned sockets_short; /* so many attempts find none */
 static int64_t lateness_us_max;
 
 static void on_tell(uv_idle_t *idle)
@@ -237,6 +239,8 @@ void outbound_start(struct outbound *outbound, const struct run *run, uint32_t a
 		outbound->ended[outbound->n].outcome = (struct outcome){ .class = OUTCOME_CONNECT,
 									 .started_at = now.wall,
 									 .detail = "connection refused" };
+	if (take_one(&sockets_short))
+		outbound->ended[outbound->n].outcome = (struct outcome){ .class = OUTCOME_INTERNAL, .is_unsent = true };
 	outbound->n++;
 	uv_idle_start(&outbound->teller, on_tell);
 }
@@ -392,6 +396,21 @@ static void failures_of_store_and_endpoint_are_overcome(void **state)
 	}
 }
 
+static void what_found_no_socket_is_not_counted(void **state)
+{
+	int64_t internal_before = metric_get(METRIC_ATTEMPTS_INTERNAL);
+	struct delivery *delivery = delivery_up(30 * US_PER_SECOND);
+
+	(void)state;
+	sockets_short = 3;
+	add_runs(5, "http://a/", 1, clock_read().wall);
+	start(delivery);
+	wait_recorded(5);
+	assert_true(down(delivery));
+	assert_int_equal(started_n, 8);
+	assert_int_equal(metric_get(METRIC_ATTEMPTS_INTERNAL), internal_before);
+}
+
 static void draining_puts_back_what_waits(void **state)
 {
 	struct delivery *delivery = delivery_up(30 * US_PER_SECOND);
@@ -447,6 +466,7 @@ int main(void)
 		cmocka_unit_test(what_is_due_is_delivered_and_recorded),
 		cmocka_unit_test(a_notice_wakes_the_loop),
 		cmocka_unit_test(failures_of_store_and_endpoint_are_overcome),
+		cmocka_unit_test(what_found_no_socket_is_not_counted),
 		cmocka_unit_test(draining_puts_back_what_waits),
 		cmocka_unit_test(what_hangs_is_abandoned_at_the_deadline),
 		cmocka_unit_test(a_loop_that_never_ran_is_freed),

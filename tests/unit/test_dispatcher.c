@@ -433,12 +433,59 @@ static void what_found_no_socket_was_no_attempt(void **state)
 	(void)state;
 	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ 0 });
 	rig_done(rig, rig->starts[0].slot, unsent);
-	assert_int_equal(rig->records_n, 1);
-	assert_int_equal(rig->records[0].kind, RECORD_RELEASE);
-	assert_int_equal(rig->records[0].attempts, 0);
-	assert_int_equal(rig->records[0].eligible_at.us, T0 + S);
-	assert_null(rig->records[0].outcome);
+	assert_int_equal(rig->records_n, 0);
+	assert_int_equal(rig->starts_n, 1);
+	rig_pass(rig, S);
+	assert_int_equal(rig->starts_n, 2);
+	assert_int_equal(rig->starts[1].attempt, 1);
+	/* A retry's wait is the store's to keep, and so is a run that an edit wants back. */
+	rig_done(rig, rig->starts[1].slot, failed);
 	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_pass(rig, 10 * S);
+	struct run *retry = run_new(2, 5, T0), *edited = run_new(3, 5, T0);
+
+	retry->attempts = 1;
+	rig_claimed(rig, (struct run *[]){ retry, edited }, 2, (struct claimed){ 0 });
+	assert_int_equal(rig->starts_n, 4);
+	rig_revoke(rig, 3);
+	for (uint32_t i = 0; i < 2; i++) {
+		rig_done(rig, rig->starts[2 + i].slot, unsent);
+		assert_int_equal(rig->records[i].kind, RECORD_RELEASE);
+		assert_int_equal(rig->records[i].attempts, 1 - i);
+		assert_int_equal(rig->records[i].eligible_at.us, T0 + 12 * S);
+		assert_null(rig->records[i].outcome);
+	}
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_free(rig);
+}
+
+/* P10. The other host has a connection of its own. */
+static void what_found_no_socket_goes_before_its_lane(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+	struct outcome unsent = { .class = OUTCOME_INTERNAL, .is_unsent = true };
+
+	(void)state;
+	rig_claimed_n(rig, 1, 6, 5, T0, (struct claimed){ 0 });
+	assert_int_equal(rig->starts_n, 4);
+	rig_done(rig, rig->starts[1].slot, unsent);
+	rig_done(rig, rig->starts[0].slot, unsent);
+	assert_int_equal(rig->starts_n, 4);
+	rig_hint(rig, T0);
+	rig_claimed_n(rig, 7, 1, 6, T0, (struct claimed){ 0 });
+	assert_int_equal(rig->starts_n, 5);
+	assert_int_equal(rig->starts[4].run_id, 7);
+	/* What has ended leaves its socket. */
+	rig_done(rig, rig->starts[2].slot, delivered);
+	assert_int_equal(rig->starts_n, 8);
+	assert_int_equal(rig->starts[5].run_id, 1);
+	assert_int_equal(rig->starts[6].run_id, 2);
+	assert_int_equal(rig->starts[7].run_id, 5);
+	rig_done(rig, rig->starts[5].slot, unsent);
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_DRAIN });
+	rig_done(rig, rig->starts[6].slot, unsent);
+	assert_int_equal(rig->starts_n, 8);
+	assert_int_equal(rig->records_n, 4);
 	rig_free(rig);
 }
 
@@ -718,6 +765,7 @@ int main(void)
 		cmocka_unit_test(a_record_that_fails_comes_again_and_nothing_starts_meanwhile),
 		cmocka_unit_test(while_claims_are_refused_nothing_starts),
 		cmocka_unit_test(what_found_no_socket_was_no_attempt),
+		cmocka_unit_test(what_found_no_socket_goes_before_its_lane),
 		cmocka_unit_test(results_that_wait_for_the_disk_stop_new_starts_in_the_end),
 		cmocka_unit_test(long_lists_come_in_parts),
 		cmocka_unit_test(a_revoked_run_is_given_back_unless_it_flies),
