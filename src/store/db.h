@@ -253,7 +253,8 @@ static inline unsigned db_spilled(const struct db *db)
 	return db->ops->spilled(db);
 }
 
-/* Copies the log back into the database. `whole`: waits a moment for readers, so that the log starts anew. */
+/* Copies the log back into the database. `whole`: waits a moment for readers, so that the log starts anew;
+ * ERR_LOCKED: they keep it from that. */
 static inline enum err db_checkpoint(struct db *db, bool whole)
 {
 	return db->ops->checkpoint(db, whole);

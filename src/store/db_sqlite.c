@@ -306,8 +306,11 @@ static enum err sqlite_checkpoint(struct db *db, bool whole)
 		s->handle, NULL, whole ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &log_n, &copied_n);
 
 	sqlite3_busy_timeout(s->handle, BUSY_MS_MAX);
-	if (code != SQLITE_OK)
-		return fail(s, code);
+	if (code != SQLITE_OK) {
+		enum err err = fail(s, code);
+
+		return (code & 0xff) == SQLITE_BUSY ? ERR_LOCKED : err;
+	}
 	if (log_n == copied_n)
 		s->log_pages = 0;
 	return ERR_OK;

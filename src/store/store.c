@@ -108,7 +108,7 @@ static enum err start_log(struct store *store, const char *path, struct error *e
 					 "them",
 					 path, db_last_error(store->db));
 		err = db_checkpoint(store->db, true);
-		if (err == ERR_UNAVAILABLE && !db_take_full(store->db))
+		if (err == ERR_LOCKED)
 			err = ERR_OK;
 	}
 	if (err == ERR_OK)

@@ -60,8 +60,8 @@ enum err store_savepoint(struct store *store, struct error *error) MUST_CHECK;
 enum err store_release(struct store *store, struct error *error) MUST_CHECK;
 void store_rollback_to_savepoint(struct store *store);
 /* Copies WAL pages back when the log is long; between transactions, bounded work. After a write that found no space it
- * gives up the reserve first. ERR_UNAVAILABLE: the next call tries again; ERR_IO: the disk failed, which is not to be
- * tried again. */
+ * gives up the reserve first. ERR_IO: the disk failed, which is not to be tried again; anything else is, by the next
+ * call. */
 enum err store_checkpoint(struct store *store);
 /* The disk is full and the reserve given up: what can wait is to wait. Between transactions store_room_renew looks, a
  * few times a second at most, whether the reserve can be made anew. */

@@ -382,6 +382,29 @@ static void a_reader_reads_beside_the_writer(void **state)
 	assert_whole(f);
 }
 
+static void a_reader_holds_up_no_start(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	struct store *reader = NULL;
+	struct stat log_file;
+	char path[128];
+	int64_t n;
+
+	insert(f, &definition);
+	assert_ok(store_open_reader(&f->settings, &reader, NULL));
+	store_read_begin(reader);
+	assert_ok(store_count(reader, STORE_SCHEDULES, &n));
+	insert(f, &definition);
+	fixture_reopen(f);
+	snprintf(path, sizeof path, "%s-wal", f->path);
+	assert_int_equal(stat(path, &log_file), 0);
+	assert_true(log_file.st_size > 0);
+	store_read_end(reader);
+	store_close(reader);
+	assert_int_equal(count(f, STORE_SCHEDULES), 2);
+}
+
 static void a_reader_needs_a_database(void **state)
 {
 	struct fixture *f = *state;
@@ -637,6 +660,7 @@ int main(void)
 		T(a_damaged_log_is_refused),
 		T(a_torn_end_of_the_log_is_none),
 		T(a_reader_reads_beside_the_writer),
+		T(a_reader_holds_up_no_start),
 		T(a_reader_needs_a_database),
 		T(a_place_that_cannot_be_written_is_named),
 		T(rollbacks_undo),

@@ -102,6 +102,17 @@ def test_a_start_without_room_for_the_reserve_waits_for_it(faulty):
 
 # ---- a disk that fails for a while ----
 
+def test_a_log_that_cannot_be_copied_back_stops_the_start(faulty):
+    faulty.start()
+    kept = create(faulty).json()["id"]
+    faulty.kill()
+    faulty.faults.arm("pwrite", DATABASE, last=FOR_EVER, error=errno.EIO)
+    refused(faulty, "cannot write", "scheduler.db", "Input/output error")
+    faulty.faults.disarm()
+    faulty.start()
+    assert faulty.api(faulty.token).get(f"{PATH}{kept}/").status == 200
+
+
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EIO, errno.EDQUOT])
 def test_a_disk_that_takes_no_writes_for_a_while(faulty, receiver, number):
     faulty.start()
