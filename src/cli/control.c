@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/json.h"
+#include "base/metrics.h"
 
 enum {
 	REQUEST_BYTES_MAX = 64 << 10,
@@ -168,10 +169,13 @@ static void on_command_done(struct store_job *job)
 	struct connection *connection = job->ctx;
 
 	FAILPOINT("control.commanded");
-	if (job->result)
-		refuse(connection, "the database refused the change; nothing was written, try again\n");
-	else
+	if (!job->result)
 		reply(connection);
+	else if (metric_get(METRIC_STORE_RESERVE_SPENT))
+		refuse(connection, "the database's disk is full; nothing was written: free space, or raise the quota "
+				   "or the file size limit, then try again\n");
+	else
+		refuse(connection, "the database refused the change; nothing was written, try again\n");
 }
 
 static void start_command(struct connection *connection)
@@ -187,6 +191,7 @@ static void start_command(struct connection *connection)
 	     word = word->next)
 		connection->command.words[connection->command.words_n++] = word->text;
 	connection->job = (struct store_job){ .class = STORE_JOB_API,
+					      .can_wait = !str_equal(connection->command.words[1], STR("list")),
 					      .run = run_command,
 					      .done = on_command_done,
 					      .answer_to = &connection->control->answers,

@@ -95,9 +95,14 @@ def test_a_start_without_room_for_the_reserve_waits_for_it(faulty):
     answer = create(faulty)
     assert answer.status == 503 and answer.header("Retry-After")
     faulty.process.wait_line(lambda entry: entry["event"] == "disk_full" and entry["remedy"], 10)
+    for words in (("user", "disable", "admin"), ("token", "create", "admin"), ("group", "create", "late")):
+        command = faulty.cli(*words)
+        assert command.returncode == 1 and "disk is full" in command.stderr and "free space" in command.stderr
+    assert "admin" in faulty.cli("user", "list", check=True).stdout
     faulty.faults.disarm()
     until(lambda: create(faulty).status == 201, timeout=5)
     assert ready(faulty)[0] == 200
+    faulty.cli("group", "create", "late", check=True)
 
 
 # ---- a disk that fails for a while ----
