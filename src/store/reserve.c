@@ -5,16 +5,44 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Takes `room` bytes for the file and keeps reserve->bytes of them. Returns 0 or errno's number, and then no file is
- * left. */
+/* A reserve that renewal makes anew is cut to its length last. */
+static int64_t bytes_most(const struct reserve *reserve)
+{
+	return reserve->bytes + reserve->bytes / 8;
+}
+
+/* What we made is a file of zeros; in another one somebody may miss something. */
+static bool is_ours(const struct reserve *reserve, int fd)
+{
+	static const char zeros[16384];
+	char bytes[sizeof zeros];
+	struct stat file;
+	ssize_t n;
+
+	if (fstat(fd, &file) < 0 || !S_ISREG(file.st_mode) || file.st_size > bytes_most(reserve))
+		return false;
+	while ((n = read(fd, bytes, sizeof bytes)) > 0)
+		if (memcmp(bytes, zeros, (size_t)n) != 0)
+			return false;
+	return n == 0;
+}
+
+/* Takes `room` bytes for the file and keeps reserve->bytes of them. Returns 0 or errno's number, and then no file of
+ * ours is left. EEXIST: there is another's. */
 static int fill(const struct reserve *reserve, int64_t room)
 {
 	int fd = open(reserve->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return errno;
+	if (!is_ours(reserve, fd)) {
+		close(fd);
+		return EEXIST;
+	}
 	int failed = posix_fallocate(fd, 0, room);
 
 	if (!failed && ftruncate(fd, reserve->bytes) < 0)
@@ -27,9 +55,10 @@ static int fill(const struct reserve *reserve, int64_t room)
 
 int reserve_open(struct reserve *reserve, const char *database, int64_t bytes)
 {
-	if (bytes <= 0 ||
-	    (size_t)snprintf(reserve->path, sizeof reserve->path, "%s.reserve", database) >= sizeof reserve->path)
+	if (bytes <= 0)
 		return 0;
+	if ((size_t)snprintf(reserve->path, sizeof reserve->path, "%s.reserve", database) >= sizeof reserve->path)
+		return ENAMETOOLONG;
 	reserve->bytes = bytes;
 
 	int failed = fill(reserve, bytes);
@@ -40,10 +69,14 @@ int reserve_open(struct reserve *reserve, const char *database, int64_t bytes)
 	return failed;
 }
 
-bool reserve_renew(struct reserve *reserve)
+int reserve_renew(struct reserve *reserve)
 {
-	reserve->is_spent = fill(reserve, reserve->bytes + reserve->bytes / 8) != 0;
-	return !reserve->is_spent;
+	int failed = fill(reserve, bytes_most(reserve));
+
+	reserve->is_spent = failed && failed != EEXIST;
+	if (failed == EEXIST)
+		reserve->bytes = 0;
+	return failed;
 }
 
 void reserve_spend(struct reserve *reserve)

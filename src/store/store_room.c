@@ -6,6 +6,7 @@
  *
  * While the reserve is spent, what can wait is refused by the store thread; what comes of runs that are on the wire
  * uses the room, and the log is cut after every group, so that it never takes the room of the database (P14). */
+#include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
@@ -34,20 +35,26 @@ static void set_spent(struct store *store)
 	metric_set(METRIC_STORE_RESERVE_SPENT, 1);
 }
 
+static void log_failed(const struct store *store, int failed)
+{
+	bool is_spent = store->reserve.is_spent;
+
+	log_event(LOG_ERROR, is_spent ? "disk_full" : "reserve_failed", log_text("path", store->reserve.path),
+		  log_text("error",
+			   failed == EEXIST ? "the service did not make this file; move it away" : strerror(failed)),
+		  log_text("remedy",
+			   is_spent ? remedy
+				    : "see to it, then start again; until then results may wait for a full disk"));
+}
+
 void store_room_open(struct store *store, const char *path, int64_t reserve_bytes)
 {
 	int failed = reserve_open(&store->reserve, path, reserve_bytes);
 
-	if (!failed)
-		return;
 	if (store->reserve.is_spent)
 		set_spent(store);
-	log_event(LOG_ERROR, store->reserve.is_spent ? "disk_full" : "reserve_failed",
-		  log_text("path", store->reserve.path), log_text("error", strerror(failed)),
-		  log_text("remedy",
-			   store->reserve.is_spent
-				   ? remedy
-				   : "see to it, then start again; until then results may wait for a full disk"));
+	if (failed)
+		log_failed(store, failed);
 }
 
 /* Also without a reserve: the log's own length is room. */
@@ -69,10 +76,15 @@ void store_room_renew(struct store *store)
 	if (!store->reserve.is_spent || boot_since_us(now, store->room_looked_at) < RENEW_US)
 		return;
 	store->room_looked_at = now;
-	if (!reserve_renew(&store->reserve))
+	int failed = reserve_renew(&store->reserve);
+
+	if (store->reserve.is_spent)
 		return;
 	metric_set(METRIC_STORE_RESERVE_SPENT, 0);
-	log_event(LOG_INFO, "disk_has_room", log_text("path", store->places[0].path));
+	if (failed)
+		log_failed(store, failed);
+	else
+		log_event(LOG_INFO, "disk_has_room", log_text("path", store->places[0].path));
 }
 
 bool store_room_is_short(const struct store *store)

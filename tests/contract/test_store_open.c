@@ -2,7 +2,9 @@
 /* Opening: who may, what is refused and with which words, what survives (P1, P3; the lock; the key). */
 #include "contract.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -591,6 +593,54 @@ static void the_reserve_is_given_up_and_made_anew(void **state)
 	assert_whole(f);
 }
 
+static int64_t file_bytes(const char *path)
+{
+	struct stat file;
+
+	return stat(path, &file) == 0 ? file.st_size : -1;
+}
+
+/* Of ours there is one from an earlier life, or a half-made one. */
+static void a_reserve_of_another_is_left_alone(void **state)
+{
+	enum { BYTES = 1 << 20 };
+	struct fixture *f = *state;
+	struct reserve reserve = { .bytes = 0 };
+	char path[128], long_path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s.reserve", f->path);
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), 0);
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), 0);
+	assert_int_equal(truncate(path, BYTES + BYTES / 8), 0);
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), 0);
+	assert_int_equal(file_bytes(path), BYTES);
+	assert_int_equal(truncate(path, BYTES + BYTES / 8 + 1), 0);
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), EEXIST);
+	assert_int_equal(file_bytes(path), BYTES + BYTES / 8 + 1);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), 0);
+
+	reserve_spend(&reserve);
+	assert_int_equal(file_bytes(path), -1);
+	assert_int_equal(rename(f->path, path), 0);
+	int64_t before = file_bytes(path);
+
+	assert_int_equal(reserve_renew(&reserve), EEXIST);
+	assert_false(reserve.is_spent || reserve.bytes);
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), EEXIST);
+	assert_false(reserve.is_spent || reserve.bytes);
+	assert_int_equal(file_bytes(path), before);
+	assert_int_equal(rename(path, f->path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), EISDIR);
+	rmdir(path);
+
+	memset(long_path, 'x', sizeof long_path);
+	long_path[sizeof long_path - 1] = '\0';
+	assert_int_equal(reserve_open(&reserve, long_path, BYTES), ENAMETOOLONG);
+	assert_false(reserve.is_spent || reserve.bytes);
+}
+
 static void the_log_is_copied_back(void **state)
 {
 	struct fixture *f = *state;
@@ -667,6 +717,7 @@ int main(void)
 		T(a_job_undone_beyond_the_cache_costs_no_commit),
 		T(a_full_disk_refuses_and_recovers),
 		T(the_reserve_is_given_up_and_made_anew),
+		T(a_reserve_of_another_is_left_alone),
 		T(the_log_is_copied_back),
 		T(a_file_that_was_moved_away_takes_nothing),
 	};

@@ -105,6 +105,17 @@ def test_a_start_without_room_for_the_reserve_waits_for_it(faulty):
     faulty.cli("group", "create", "late", check=True)
 
 
+def test_a_file_in_the_place_of_the_reserve_is_left_alone(faulty):
+    path = faulty.directory / "scheduler.db.reserve"
+    path.write_text("somebody's letters")
+    faulty.start()
+    line = faulty.process.wait_line(lambda entry: entry["event"] == "reserve_failed", 10)
+    assert line["path"].endswith("scheduler.db.reserve") and "move it away" in line["error"] and line["remedy"]
+    assert create(faulty).status == 201 and ready(faulty)[0] == 200
+    faulty.stop()
+    assert path.read_text() == "somebody's letters"
+
+
 # ---- a disk that fails for a while ----
 
 def test_a_log_that_cannot_be_copied_back_stops_the_start(faulty):
