@@ -12,7 +12,7 @@
 #include "core/url.h"
 #include "store/internal.h"
 
-/* The order of SCHEDULE_COLUMNS in statements.def. */
+/* The order of SCHEDULE_SHOWN and, from AT_DEFINITION on, of the rest of SCHEDULE_COLUMNS in statements.def. */
 enum {
 	AT_ID,
 	AT_UUID,
@@ -31,18 +31,22 @@ enum {
 	AT_CREATED_BY,
 	AT_UPDATED_BY,
 	AT_LAST,
+	AT_HAS_AUTH_TOKEN,
+	AT_HAS_SIGNING_SECRET,
+	AT_CATCH_UP,
+	AT_OVERLAP,
+	AT_PUT_OFF,
 	AT_DEFINITION,
 	AT_ANCHOR,
 	AT_LANE,
 	AT_AUTH_TOKEN,
 	AT_SIGNING_SECRET,
-	AT_CATCH_UP,
-	AT_OVERLAP,
-	AT_PUT_OFF,
 };
 
-void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct store_schedule_row *row)
+static void read_shown(const struct db_cursor *at, struct arena *arena, struct store_schedule_row *row)
 {
+	int64_t last_us = db_get_int(at, AT_LAST);
+
 	*row = (struct store_schedule_row){
 		.schedule = {
 			.row = db_get_int(at, AT_ID),
@@ -60,6 +64,8 @@ void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct
 				.catch_up = (enum catch_up)db_get_enum(at, AT_CATCH_UP, CATCH_UP_NONE, CATCH_UP_LATEST),
 				.overlap = (enum overlap)db_get_enum(at, AT_OVERLAP, OVERLAP_QUEUE, OVERLAP_ALLOW),
 			},
+			.has_auth_token = db_get_bool(at, AT_HAS_AUTH_TOKEN),
+			.has_signing_secret = db_get_bool(at, AT_HAS_SIGNING_SECRET),
 			.is_put_off = db_get_bool(at, AT_PUT_OFF),
 			.has_next = !db_is_null(at, AT_NEXT),
 			.next_at = db_get_wall(at, AT_NEXT),
@@ -69,17 +75,19 @@ void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct
 			.created_by = db_get_int(at, AT_CREATED_BY),
 			.updated_by = db_get_int(at, AT_UPDATED_BY),
 		},
-		.last_at = db_get_int(at, AT_LAST) < WALL_US_MIN ? (struct wall){ STORE_NEVER_US } :
-								   db_get_wall(at, AT_LAST),
-		.definition_id = db_get_int(at, AT_DEFINITION),
-		.anchor_at = db_get_wall(at, AT_ANCHOR),
-		.lane = db_get_int(at, AT_LANE),
-		.auth_token = db_get_str(at, AT_AUTH_TOKEN, arena),
-		.signing_secret = db_get_str(at, AT_SIGNING_SECRET, arena),
+		.last_at = last_us < WALL_US_MIN ? (struct wall){ STORE_NEVER_US } : db_get_wall(at, AT_LAST),
 	};
 	db_get_bytes(at, AT_UUID, row->schedule.uuid, sizeof row->schedule.uuid);
-	row->schedule.has_auth_token = row->auth_token.p != NULL;
-	row->schedule.has_signing_secret = row->signing_secret.p != NULL;
+}
+
+void store_schedule_read(const struct db_cursor *at, struct arena *arena, struct store_schedule_row *row)
+{
+	read_shown(at, arena, row);
+	row->definition_id = db_get_int(at, AT_DEFINITION);
+	row->anchor_at = db_get_wall(at, AT_ANCHOR);
+	row->lane = db_get_int(at, AT_LANE);
+	row->auth_token = db_get_str(at, AT_AUTH_TOKEN, arena);
+	row->signing_secret = db_get_str(at, AT_SIGNING_SECRET, arena);
 }
 
 struct schedule store_schedule_shown(const struct store_schedule_row *row)
@@ -141,23 +149,31 @@ enum err store_plan_next(struct store *store, const struct store_schedule_row *r
 
 /* --- reading --------------------------------------------------------------------------------------------- */
 
-enum err store_schedule_load(struct store *store, const uint8_t uuid[16], struct arena *arena,
-			     struct store_schedule_row *row)
+typedef void read_row(const struct db_cursor *at, struct arena *arena, struct store_schedule_row *row);
+
+static enum err read_one(struct store *store, enum statement statement, const uint8_t uuid[16], read_row *read,
+			 struct arena *arena, struct store_schedule_row *row)
 {
-	struct db_cursor cursor = db_query(store->db, SQL_SCHEDULE_GET, DB_ARGS(db_blob(uuid, 16)));
+	struct db_cursor cursor = db_query(store->db, statement, DB_ARGS(db_blob(uuid, 16)));
 	bool found = db_next(&cursor);
 
 	if (found)
-		store_schedule_read(&cursor, arena, row);
+		read(&cursor, arena, row);
 	enum err err = db_end(&cursor);
 
 	return err == ERR_OK && !found ? ERR_NOT_FOUND : err;
 }
 
+enum err store_schedule_load(struct store *store, const uint8_t uuid[16], struct arena *arena,
+			     struct store_schedule_row *row)
+{
+	return read_one(store, SQL_SCHEDULE_LOAD, uuid, store_schedule_read, arena, row);
+}
+
 enum err store_schedule_get(struct store *store, const uint8_t uuid[16], struct arena *arena, struct schedule *out)
 {
 	struct store_schedule_row row;
-	enum err err = store_schedule_load(store, uuid, arena, &row);
+	enum err err = read_one(store, SQL_SCHEDULE_GET, uuid, read_shown, arena, &row);
 
 	if (err == ERR_OK)
 		*out = store_schedule_shown(&row);
@@ -173,7 +189,7 @@ enum err store_schedule_list(struct store *store, struct page page, on_schedule 
 	while (more && db_next(&cursor)) {
 		struct store_schedule_row row;
 
-		store_schedule_read(&cursor, NULL, &row);
+		read_shown(&cursor, NULL, &row);
 		struct schedule shown = store_schedule_shown(&row);
 
 		more = on_row(ctx, &shown);
