@@ -115,6 +115,7 @@ static void add_payload(struct buf *json, struct str payload)
 			is_in_string = !is_in_string;
 		if (is_in_string ? c != '\\' && c != '\xE2' : !is_blank(c)) {
 			at++;
+			at += is_in_string ? json_plain_n(payload, at) : 0;
 			continue;
 		}
 		buf_add(json, str_slice(payload, from, at - from));

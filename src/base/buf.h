@@ -29,14 +29,15 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
 char *buf_grow(struct buf *buf, size_t n);
 /* Makes sure that `n` more bytes fit and returns where they go (the caller writes there, then adds to buf->n);
  * NULL and `failed` when that would pass the maximum. */
-static inline char *buf_reserve(struct buf *buf, size_t n)
+static inline __attribute__((always_inline)) char *buf_reserve(struct buf *buf, size_t n)
 {
 	bool is_there = !buf->failed && n < buf->room - buf->n && n <= buf->max - buf->n;
 
 	return is_there ? buf->p + buf->n : buf_grow(buf, n);
 }
 
-static inline void buf_add(struct buf *buf, struct str s)
+/* Inlined wherever it stands: most of what is appended are constants, which then cost two stores and no call. */
+static inline __attribute__((always_inline)) void buf_add(struct buf *buf, struct str s)
 {
 	char *at = buf_reserve(buf, s.n);
 
@@ -48,7 +49,12 @@ static inline void buf_add(struct buf *buf, struct str s)
 
 static inline void buf_add_char(struct buf *buf, char c)
 {
-	buf_add(buf, (struct str){ &c, 1 });
+	char *at = buf_reserve(buf, 1);
+
+	if (!at)
+		return;
+	*at = c;
+	buf->n++;
 }
 
 /* The bytes so far; borrowed until the next change. */

@@ -40,6 +40,8 @@ bool json_to_i64(const struct json *value, int64_t *number);
 /* Writing: appends to a buf. `json_add_string` adds the quotes; non-ASCII stays as it is, U+2028 and U+2029 are escaped, so
  * are control characters; invalid UTF-8 becomes U+FFFD. */
 void json_add_string(struct buf *buf, struct str text);
+/* How many bytes from `at` on stand for themselves in a string: ASCII, no quotes, backslashes or control characters. */
+size_t json_plain_n(struct str text, size_t at);
 /* {"a":1,"b":2}: json_key writes the comma where one is due (judged by the last byte written), the name and the colon. */
 void json_key(struct buf *buf, const char *name);
 /* `null` when text.p is NULL. */

@@ -6,6 +6,7 @@
 #include "core/timestamp.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "core/civil.h"
 
@@ -150,54 +151,57 @@ enum timestamp_verdict timestamp_parse(struct str text, struct wall *at)
 	return TIMESTAMP_OK;
 }
 
-/* `n` digits, with zeros in front. */
-static void put_digits(char *at, unsigned n, int64_t value)
+static void put_pair(char *at, int32_t value)
 {
-	while (n-- > 0) {
-		at[n] = (char)('0' + value % 10);
-		value /= 10;
-	}
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+				    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+				    "8081828384858687888990919293949596979899";
+
+	memcpy(at, pairs + 2 * value, 2);
 }
 
 enum fraction { FRACTION_IF_ANY, FRACTION_ALWAYS };
 
-static void add(struct buf *buf, struct wall at, enum fraction fraction, const char *offset)
+static void add(struct buf *buf, struct wall at, enum fraction fraction, struct str offset)
 {
 	assert(at.us >= WALL_US_MIN && at.us <= WALL_US_MAX);
 
-	int64_t us = at.us % US_PER_SECOND;
+	int32_t us = (int32_t)(at.us % US_PER_SECOND);
 
 	if (us < 0)
-		us += US_PER_SECOND;
+		us += (int32_t)US_PER_SECOND;
 
 	struct civil c = civil_from_seconds((at.us - us) / US_PER_SECOND);
 
 	char text[] = "yyyy-mm-ddThh:mm:ss.uuuuuu";
 
-	put_digits(text, 4, c.year);
-	put_digits(text + 5, 2, c.month);
-	put_digits(text + 8, 2, c.day);
-	put_digits(text + 11, 2, c.hour);
-	put_digits(text + 14, 2, c.minute);
-	put_digits(text + 17, 2, c.second);
-	put_digits(text + 20, 6, us);
+	put_pair(text, c.year / 100);
+	put_pair(text + 2, c.year % 100);
+	put_pair(text + 5, c.month);
+	put_pair(text + 8, c.day);
+	put_pair(text + 11, c.hour);
+	put_pair(text + 14, c.minute);
+	put_pair(text + 17, c.second);
+	put_pair(text + 20, us / 10000);
+	put_pair(text + 22, us / 100 % 100);
+	put_pair(text + 24, us % 100);
 	buf_add(buf, (struct str){ text, us > 0 || fraction == FRACTION_ALWAYS ? 26 : 19 });
-	buf_add(buf, str_from(offset));
+	buf_add(buf, offset);
 }
 
 void timestamp_add(struct buf *buf, struct wall at)
 {
-	add(buf, at, FRACTION_IF_ANY, "Z");
+	add(buf, at, FRACTION_IF_ANY, STR("Z"));
 }
 
 void timestamp_add_us(struct buf *buf, struct wall at)
 {
-	add(buf, at, FRACTION_ALWAYS, "Z");
+	add(buf, at, FRACTION_ALWAYS, STR("Z"));
 }
 
 void timestamp_add_offset(struct buf *buf, struct wall at)
 {
-	add(buf, at, FRACTION_IF_ANY, "+00:00");
+	add(buf, at, FRACTION_IF_ANY, STR("+00:00"));
 }
 
 static const char *const months[] = {

@@ -581,6 +581,24 @@ static void expect_written_strings(void **state)
 	}
 }
 
+/* Every byte at every place among others that are plain, whether it is looked at with seven more or alone. */
+static void expect_plain_bytes(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < 256; c++)
+		for (size_t place = 0; place < 20; place++) {
+			char bytes[20];
+			struct str text = { bytes, sizeof bytes };
+			bool is_plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+
+			memset(bytes, "a~ !#[]\x7f"[c % 8], sizeof bytes);
+			bytes[place] = (char)c;
+			assert_int_equal(json_plain_n(text, 0), is_plain ? sizeof bytes : place);
+			assert_int_equal(json_plain_n(text, place), is_plain ? sizeof bytes - place : 0);
+			assert_int_equal(json_plain_n(text, place + 1), sizeof bytes - place - 1);
+		}
+}
+
 /* Whatever the bytes, what is written is JSON, and valid UTF-8 comes back as it was. */
 static void expect_round_trip(void **state)
 {
@@ -674,6 +692,7 @@ int main(void)
 		cmocka_unit_test(expect_integers),
 		cmocka_unit_test(expect_bounds),
 		cmocka_unit_test(expect_written_strings),
+		cmocka_unit_test(expect_plain_bytes),
 		cmocka_unit_test(expect_round_trip),
 		cmocka_unit_test(expect_written_members),
 		cmocka_unit_test(expect_layouts),
