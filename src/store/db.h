@@ -31,6 +31,7 @@ struct db_value {
 
 struct db {
 	const struct db_ops *ops;
+	char error[256], full[256]; /* words about the last error, and about the last write that found no space */
 };
 
 struct db_cursor {
@@ -48,7 +49,6 @@ struct db_ops {
 	int64_t (*changes)(const struct db *db);
 	int64_t (*last_id)(const struct db *db);
 	bool (*in_transaction)(const struct db *db);
-	const char *(*last_error)(const struct db *db);
 	enum err (*script)(struct db *db, const char *text);
 	enum err (*scalar)(struct db *db, const char *text, int64_t *number);
 	enum err (*use_log)(struct db *db);
@@ -109,6 +109,8 @@ static inline struct db_cursor db_query(struct db *db, enum statement statement,
 {
 	struct db_cursor cursor = { .db = db };
 
+	if (statement != SQL_ROLLBACK)
+		db->error[0] = '\0';
 	db->ops->start(&cursor, statement, args, args_n);
 	return cursor;
 }
@@ -205,10 +207,10 @@ static inline bool db_in_transaction(const struct db *db)
 	return db->ops->in_transaction(db);
 }
 
-/* Words about the last error; kept until the next one. */
+/* Words about the last error; empty once another statement than a rollback has begun since. */
 static inline const char *db_last_error(const struct db *db)
 {
-	return db->ops->last_error(db);
+	return db->error;
 }
 
 /* Several statements that are not in statements.def: migrations. */
@@ -241,7 +243,7 @@ static inline unsigned db_log_pages(const struct db *db)
 	return db->ops->log_pages(db);
 }
 
-/* Whether a write has found no space (disk, quota, file size limit) since this was last asked. */
+/* Whether a write has found no space (disk, quota, file size limit) since this was last asked; db->full has the words. */
 static inline bool db_take_full(struct db *db)
 {
 	return db->ops->take_full(db);

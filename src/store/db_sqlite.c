@@ -29,7 +29,6 @@ struct sqlite_db {
 	sqlite3_stmt *statements[SQL_N]; /* prepared when first used */
 	unsigned log_pages;
 	bool was_full;
-	char error[256];
 };
 
 static const char *const texts[SQL_N] = {
@@ -115,12 +114,14 @@ static enum err fail(struct sqlite_db *s, int code)
 
 	snprintf(page, sizeof page, "page %lld of the database has changed on the disk", s->sums.damaged_page);
 	if (err != ERR_OK)
-		snprintf(s->error, sizeof s->error, "%s (SQLite code %d%s%s)%s",
+		snprintf(s->db.error, sizeof s->db.error, "%s (SQLite code %d%s%s)%s",
 			 is_page ? page : sqlite3_errmsg(s->handle), code, tell_errno ? ", " : "",
 			 tell_errno ? strerror(number) : "",
 			 full ? "; free space on its disk, or raise the quota or the file size limit" : "");
 	if (is_page)
 		s->sums.damaged_page = 0;
+	if (full)
+		memcpy(s->db.full, s->db.error, sizeof s->db.full);
 	s->was_full |= full;
 	if (err == ERR_CORRUPT && (code & 0xff) != SQLITE_CONSTRAINT)
 		metric_add(METRIC_STORE_DAMAGE, 1);
@@ -242,11 +243,6 @@ static bool sqlite_in_transaction(const struct db *db)
 	return !sqlite3_get_autocommit(((const struct sqlite_db *)db)->handle);
 }
 
-static const char *sqlite_last_error(const struct db *db)
-{
-	return ((const struct sqlite_db *)db)->error;
-}
-
 static unsigned sqlite_log_pages(const struct db *db)
 {
 	return ((const struct sqlite_db *)db)->log_pages;
@@ -336,7 +332,7 @@ static enum err sqlite_integrity(struct db *db, bool quick, char *text, size_t t
 
 	sqlite3_finalize(statement);
 	if (err == ERR_CORRUPT)
-		snprintf(text, text_room, "%s", s->error);
+		snprintf(text, text_room, "%s", s->db.error);
 	return err == ERR_CORRUPT ? ERR_OK : err;
 }
 
@@ -359,7 +355,7 @@ static enum err sqlite_use_log(struct db *db)
 
 	if (err == ERR_OK && !is_wal(s)) {
 		err = ERR_UNAVAILABLE;
-		snprintf(s->error, sizeof s->error,
+		snprintf(s->db.error, sizeof s->db.error,
 			 "its file system offers no shared memory, which the write-ahead log needs");
 	}
 	return err;
@@ -387,7 +383,7 @@ static enum err sqlite_check_log(struct db *db)
 		return ERR_OK;
 	/* Closing would copy back what is left of it and delete it. */
 	sqlite3_db_config(s->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-	snprintf(s->error, sizeof s->error, "answered writes in it have changed on the disk");
+	snprintf(s->db.error, sizeof s->db.error, "answered writes in it have changed on the disk");
 	metric_add(METRIC_STORE_DAMAGE, 1);
 	return ERR_CORRUPT;
 }
@@ -413,7 +409,6 @@ static const struct db_ops sqlite_ops = {
 	.changes = sqlite_changes,
 	.last_id = sqlite_last_id,
 	.in_transaction = sqlite_in_transaction,
-	.last_error = sqlite_last_error,
 	.script = sqlite_script,
 	.scalar = sqlite_scalar,
 	.use_log = sqlite_use_log,
@@ -483,7 +478,7 @@ enum err db_sqlite_open(const struct db_settings *settings, struct db **db, stru
 		*db = &s->db;
 		return ERR_OK;
 	}
-	error_set(error, err, "cannot open %s: %s; %s", settings->path, s->error,
+	error_set(error, err, "cannot open %s: %s; %s", settings->path, s->db.error,
 		  err == ERR_CORRUPT ? "restore a backup, or move the file away to start afresh"
 				     : "see to the file, its directory and its permissions");
 	sqlite_close(&s->db);

@@ -70,7 +70,8 @@ void store_room_renew(struct store *store);
 /* A small write and commit: is the disk there? For /readyz. */
 enum err store_probe(struct store *store, struct wall now, struct error *error) MUST_CHECK;
 const char *store_library_version(void); /* "3.40.1" */
-/* Words about the last verb that answered ERR_UNAVAILABLE, ERR_CORRUPT or ERR_IO, for the log. Never a secret. */
+/* Words about the last verb, if it answered ERR_UNAVAILABLE, ERR_CORRUPT or ERR_IO, for the log; else none, or what a
+ * row was damaged by that the verb passed over. Never a secret. */
 const char *store_last_error(const struct store *store);
 
 /* --- accounts -------------------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  * when it is still to come. A leased one is asked for (store_recall.c). Attempted runs keep the snapshot they were sent
  * with. The present next instant survives an edit that does not touch the timing; a new one is always later than
  * everything planned before (P2). */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/failpoint.h"
@@ -85,8 +86,10 @@ static enum err merge_secret(struct edit *edit, struct arena *arena, bool is_set
 {
 	struct str before;
 
-	if (!store_unseal(edit->store, arena, edit->before->schedule.uuid, field, sealed, &before))
+	if (!store_unseal(edit->store, arena, edit->before->schedule.uuid, field, sealed, &before)) {
+		snprintf(edit->store->db->error, sizeof edit->store->db->error, "the stored %s does not open", field);
 		return ERR_CORRUPT;
+	}
 	*secret = is_set ? store_some(change) : before;
 	edit->content_changed |= !same(*secret, before);
 	return ERR_OK;

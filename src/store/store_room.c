@@ -62,7 +62,7 @@ static enum err make_room(struct store *store)
 {
 	if (store->reserve.bytes && !store->reserve.is_spent) {
 		log_event(LOG_ERROR, "disk_full", log_text("path", store->places[0].path),
-			  log_text("error", db_last_error(store->db)), log_text("remedy", remedy));
+			  log_text("error", store->db->full), log_text("remedy", remedy));
 		reserve_spend(&store->reserve);
 		set_spent(store);
 	}

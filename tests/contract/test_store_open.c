@@ -377,8 +377,11 @@ static void a_reader_reads_beside_the_writer(void **state)
 	assert_true(check.sum_holds);
 	assert_int_equal(check.schedules, 1);
 	assert_int_not_equal(store_user_insert(reader, &user, f->now, &id), ERR_OK);
+	assert_non_null(strstr(store_last_error(reader), "readonly"));
 	delete (f, &schedule);
 	assert_int_equal(store_schedule_get(reader, schedule.uuid, &f->arena, &seen), ERR_NOT_FOUND);
+	/* Words are about the last call alone. */
+	assert_string_equal(store_last_error(reader), "");
 	store_close(reader);
 	insert(f, &definition);
 	assert_whole(f);

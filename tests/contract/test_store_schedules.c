@@ -554,6 +554,24 @@ static void an_edit_that_changes_nothing_takes_nothing_back(void **state)
 	assert_int_equal(fixture_number(f, "SELECT count(*) FROM definitions"), 1);
 }
 
+static void an_edit_over_a_secret_that_does_not_open_says_so(void **state)
+{
+	struct fixture *f = *state;
+	struct schedule_definition definition = definition_cron("0 * * * *");
+	struct schedule out;
+
+	definition.auth_token = STR("t");
+	struct schedule schedule = insert(f, &definition);
+
+	assert_ok(fixture_script(f, "UPDATE definitions SET auth_token = x'00'"));
+	begin(f);
+	assert_int_equal(store_schedule_update(f->store, schedule.uuid, SCHEDULE_PAYLOAD, &definition, 0, f->now,
+					       &f->arena, &out),
+			 ERR_CORRUPT);
+	assert_string_equal(store_last_error(f->store), "the stored auth_token does not open");
+	store_rollback(f->store);
+}
+
 static void runs_off_the_new_timing_are_cancelled(void **state)
 {
 	struct fixture *f = *state;
@@ -690,6 +708,7 @@ int main(void)
 		T(an_edited_one_shot_is_still_delivered),
 		T(a_later_edit_does_not_revive_what_is_to_be_cancelled),
 		T(an_edit_that_changes_nothing_takes_nothing_back),
+		T(an_edit_over_a_secret_that_does_not_open_says_so),
 		T(runs_off_the_new_timing_are_cancelled),
 		T(late_runs_are_cancelled_attempted_ones_kept),
 		T(an_edit_never_plans_an_instant_twice),

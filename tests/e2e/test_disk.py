@@ -137,6 +137,8 @@ def test_a_disk_that_takes_no_writes_for_a_while(faulty, receiver, number):
     assert create(faulty).status == 503
     until(lambda: ready(faulty)[0] == 503, timeout=10)
     assert faulty.api(faulty.token).get(f"{PATH}{kept}/").status == 200
+    if number == errno.EDQUOT:
+        faulty.process.wait_line(lambda entry: entry["event"] == "disk_full" and "quota" in entry["error"], 10)
     faulty.faults.disarm()
     path = f"/after/{number}"
     until(lambda: create(faulty, endpoint=receiver.url(path), enabled=True, next_send_at=PAST).status == 201, timeout=5)

@@ -267,19 +267,23 @@ static bool see_attempt(void *ctx, const struct attempt *attempt)
 	return true;
 }
 
+static void assert_told(const struct store *store, enum err err)
+{
+	assert(err != ERR_CORRUPT || store_last_error(store)[0]);
+}
+
 static void read_all(struct store *store, struct books *books)
 {
 	struct store_check check;
 	struct page page = { .limit = 100 };
 	int64_t failure = 0, age;
 	int attempts = 0;
-	enum err err[] = { store_check(store, &check, NULL), store_schedule_list(store, page, see_schedule, books),
-			   store_failure_list(store, page, see_failure, &failure),
-			   store_attempt_list(store, failure, see_attempt, &attempts),
-			   store_oldest_due(store, books->now, &age) };
 
-	for (size_t i = 0; i < sizeof err / sizeof err[0]; i++)
-		assert(err[i] != ERR_CORRUPT || store_last_error(store)[0]);
+	assert_told(store, store_check(store, &check, NULL));
+	assert_told(store, store_schedule_list(store, page, see_schedule, books));
+	assert_told(store, store_failure_list(store, page, see_failure, &failure));
+	assert_told(store, store_attempt_list(store, failure, see_attempt, &attempts));
+	assert_told(store, store_oldest_due(store, books->now, &age));
 }
 
 static void check_claim(struct store *store, struct wall now)
