@@ -35,6 +35,7 @@ struct audit {
 	sqlite3 *db;
 	sqlite3_stmt *runs, *skips, *schedule, *newest;
 	int64_t run_id, skip_id; /* the newest seen */
+	bool is_blind;		 /* the newest seen was purged: what is new cannot be told any more */
 	struct line *lines;
 	unsigned lines_n;
 	struct id_map by_uuid;
@@ -106,7 +107,26 @@ static bool next_row(struct audit *audit, sqlite3_stmt *statement)
 	return code == SQLITE_ROW;
 }
 
-void audit_open(struct audit *audit, const char *path)
+static bool has_all(struct audit *audit)
+{
+	bool has = next_row(audit, audit->newest) && sqlite3_column_int64(audit->newest, 0) >= audit->run_id &&
+		   sqlite3_column_int64(audit->newest, 1) >= audit->skip_id;
+
+	sqlite3_reset(audit->newest);
+	return has;
+}
+
+/* The installation id of which run ids are made. */
+static void read_installation(struct audit *audit, uint8_t installation[16])
+{
+	sqlite3_stmt *row = prepare(audit, "SELECT value FROM meta WHERE key = 'installation'");
+
+	promise(next_row(audit, row) && sqlite3_column_bytes(row, 0) == 16, "P1", 0, "no installation id");
+	memcpy(installation, sqlite3_column_blob(row, 0), 16);
+	sqlite3_finalize(row);
+}
+
+void audit_open(struct audit *audit, const char *path, uint8_t installation[16])
 {
 	promise(sqlite3_open_v2(path, &audit->db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK, "audit", 0, path);
 	audit->runs = prepare(audit, "SELECT r.id, s.uuid, r.planned_at FROM runs r JOIN schedules s ON s.id = "
@@ -117,10 +137,8 @@ void audit_open(struct audit *audit, const char *path)
 					 "ON d.id = s.definition_id WHERE s.uuid = ?1");
 	audit->newest = prepare(audit, "SELECT coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM "
 				       "skips), 0)");
-	promise(next_row(audit, audit->newest) && sqlite3_column_int64(audit->newest, 0) >= audit->run_id &&
-			sqlite3_column_int64(audit->newest, 1) >= audit->skip_id,
-		"P1", 0, "what was on record is not any more");
-	sqlite3_reset(audit->newest);
+	promise(audit->is_blind || has_all(audit), "P1", 0, "what was on record is not any more");
+	read_installation(audit, installation);
 }
 
 void audit_close(struct audit *audit)
@@ -139,6 +157,16 @@ void audit_close(struct audit *audit)
 void audit_asked(struct audit *audit, const uint8_t uuid[16])
 {
 	line_of(audit, uuid)->is_pending = true;
+}
+
+void audit_unchanged(struct audit *audit, const uint8_t uuid[16])
+{
+	line_of(audit, uuid)->is_pending = false;
+}
+
+void audit_purged(struct audit *audit)
+{
+	audit->is_blind |= audit->db && !has_all(audit);
 }
 
 void audit_deleted(struct audit *audit, const uint8_t uuid[16])
@@ -181,11 +209,11 @@ void audit_defined(struct audit *audit, const struct schedule *schedule, struct 
 	struct wall anchor = read_schedule(audit, schedule);
 	bool is_new = line->interval.p == NULL, is_same;
 	struct oracle oracle;
-	bool is_known = oracle_read(definition, anchor, &oracle);
+	bool is_known = oracle_read(definition, anchor, &oracle) && !wall_is_after(from, until);
 
 	is_same = is_known && line->is_known && is_same_timing(&line->oracle, &oracle) &&
 		  line->is_enabled == definition->enabled;
-	if (oracle.has_interval && (is_new || !str_equal(line->interval, definition->interval)))
+	if (is_known && oracle.has_interval && (is_new || !str_equal(line->interval, definition->interval)))
 		promise(anchor.us >= from.us && anchor.us <= until.us, "P6", 0,
 			"an interval does not count from its edit");
 	if (!is_same) {
@@ -277,7 +305,8 @@ static void check_place(const struct line *line, const struct piece *piece)
 	struct wall first, last;
 
 	hold(piece->from.us > line->covered.us, "I13", line, piece, "planned instants must increase");
-	if (!line->is_known || line->is_pending)
+	if (!line->is_known || line->is_pending || !oracle_covers(&line->oracle, piece->from) ||
+	    !oracle_covers(&line->oracle, piece->to) || !oracle_covers(&line->oracle, line->until))
 		return;
 	if (line->oracle.has_once) {
 		/* One that an edit has taken back unsent is armed anew, later. */
@@ -303,6 +332,7 @@ static void check_catch_up(const struct line *line, const struct piece *piece, c
 	struct wall next;
 
 	if (!line->is_known || line->is_pending || line->oracle.has_once || !piece->run_id ||
+	    !oracle_covers(&line->oracle, piece->from) ||
 	    piece->from.us >= claim->missed_before.us - GAP_RUN_IN_FULL_US)
 		return;
 	hold(line->catch_up != CATCH_UP_NONE, "P7", line, piece, "it was missed and nobody wanted it");
@@ -315,6 +345,8 @@ static void check_catch_up(const struct line *line, const struct piece *piece, c
 
 void audit_look(struct audit *audit, const struct audit_claim *claim)
 {
+	if (audit->is_blind || !audit->db)
+		return;
 	read_pieces(audit);
 	audit->sums.looks++;
 	qsort(audit->pieces, audit->pieces_n, sizeof *audit->pieces, compare);
@@ -329,15 +361,24 @@ void audit_look(struct audit *audit, const struct audit_claim *claim)
 	}
 }
 
+struct wall audit_covered(struct audit *audit, const uint8_t uuid[16])
+{
+	return line_of(audit, uuid)->covered;
+}
+
 void audit_settled(struct audit *audit, struct wall now, int64_t grace_us)
 {
+	if (audit->is_blind)
+		return;
 	for (unsigned i = 0; i < audit->lines_n; i++) {
 		const struct line *line = &audit->lines[i];
 		struct wall next;
 
 		if (!line->is_known || line->is_pending || line->is_deleted || !line->is_enabled ||
-		    line->has_frequency || (line->oracle.has_once && line->was_edited))
+		    line->has_frequency || (line->oracle.has_once && line->was_edited) ||
+		    !oracle_covers(&line->oracle, now))
 			continue;
+		audit->sums.settled++;
 		if (oracle_next(&line->oracle,
 				wall_max(line->covered, line->oracle.has_once ? line->covered : line->until), &next))
 			hold(next.us > now.us - grace_us, "I1", line,

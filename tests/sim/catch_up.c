@@ -52,7 +52,8 @@ void catch_up_free(struct catch_up_books *books)
 
 static bool matches(const struct entry *entry, int64_t minute_n)
 {
-	return (entry->minute < 0 || minute_n % 60 == entry->minute) && (entry->hour < 0 || minute_n / 60 % 24 == entry->hour);
+	return (entry->minute < 0 || minute_n % 60 == entry->minute) &&
+	       (entry->hour < 0 || minute_n / 60 % 24 == entry->hour);
 }
 
 static int64_t after(const struct entry *entry, int64_t us)
@@ -139,11 +140,23 @@ static int64_t first_run(struct entry *entry, int64_t now_us, int64_t *skips)
 	return first_us;
 }
 
-void catch_up_started(struct catch_up_books *books, struct wall now)
+static void deal(struct catch_up_books *books, struct entry *entry)
+{
+	if (!entry->first_run_us)
+		return;
+	books->skipped += entry->skips;
+	entry->next_us = entry->first_run_us;
+	entry->first_run_us = 0;
+}
+
+void catch_up_started(struct catch_up_books *books, struct audit *audit, struct wall now)
 {
 	for (unsigned i = 0; books && i < books->n; i++) {
 		struct entry *entry = &books->entries[i];
 
+		/* A life too short to plan everything may have planned this one. */
+		if (audit_covered(audit, entry->uuid).us >= entry->next_us)
+			deal(books, entry);
 		entry->first_run_us = 0;
 		if (entry->is_once || entry->is_over || entry->next_us >= now.us)
 			continue;
@@ -152,15 +165,6 @@ void catch_up_started(struct catch_up_books *books, struct wall now)
 	}
 	if (books)
 		books->started_at = now;
-}
-
-static void deal(struct catch_up_books *books, struct entry *entry)
-{
-	if (!entry->first_run_us)
-		return;
-	books->skipped += entry->skips;
-	entry->next_us = entry->first_run_us;
-	entry->first_run_us = 0;
 }
 
 void catch_up_planned(struct catch_up_books *books)
@@ -202,7 +206,8 @@ void catch_up_rest(struct catch_up_books *books, const struct store_check *check
 {
 	if (!books)
 		return;
-	promise(check->skipped == books->skipped, "P7", check->skipped, "so many were skipped, and not as many as should");
+	promise(check->skipped == books->skipped, "P7", check->skipped,
+		"so many were skipped, and not as many as should");
 	*gaps = books->gaps;
 	*runs = books->runs;
 }

@@ -8,6 +8,7 @@
 #define SIM_CATCH_UP_H
 
 #include "core/run.h"
+#include "audit.h"
 #include "ledger.h"
 
 struct catch_up_books;
@@ -17,7 +18,7 @@ void catch_up_free(struct catch_up_books *books);
 /* As the API showed it. */
 void catch_up_created(struct catch_up_books *books, const uint8_t uuid[16], struct str record);
 /* The process is up again: what lies before `now` was missed. */
-void catch_up_started(struct catch_up_books *books, struct wall now);
+void catch_up_started(struct catch_up_books *books, struct audit *audit, struct wall now);
 /* A claim is committed that was not cut short: everything due by then was planned. */
 void catch_up_planned(struct catch_up_books *books);
 void catch_up_claimed(struct catch_up_books *books, const struct run *run);

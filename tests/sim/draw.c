@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "dice.h"
+#include "oracle.h"
 #include "world.h"
 
 #define HOUR_US (3600 * US_PER_SECOND)
@@ -35,10 +36,13 @@ static struct wall draw_start(uint64_t *dice)
 		2147483647, /* 2038-01-19, 32 bits end */
 		4107456000, /* 2100-02-28, no leap year */
 		1709078400, /* 2024-02-28, a leap year */
-		1711843200, /* 2024-03-31, Europe's clocks go forward */
-		1729987200, /* 2024-10-27, and back */
 	};
-	int64_t start_s = chance(dice, 50) ? between(dice, 1700000000, 2000000000) : starts_s[between(dice, 0, 5)];
+	int64_t start_s = chance(dice, 50) ? between(dice, 1700000000, 2000000000) : starts_s[between(dice, 0, 3)];
+	struct wall change;
+
+	/* A zone's clock goes forward, or back. */
+	if (chance(dice, 25) && oracle_zone_change((unsigned)between(dice, 0, ORACLE_CHANGES_N - 1), &change))
+		start_s = change.us / US_PER_SECOND;
 
 	/* Some hours before. */
 	start_s -= start_s ? between(dice, 0, 20 * 3600) : 0;

@@ -135,11 +135,11 @@ void http_respond(struct http_exchange *exchange, const struct http_response *re
 	char date[ANSWER_DATE_BYTES] = { 0 };
 
 	buf_clear(text);
-	answer_format_head(text, &(struct answer){ .status = response->status,
-						   .date = { date, sizeof date },
-						   .headers = response->headers ? buf_str(response->headers)
-										: (struct str){ 0 },
-						   .length = response->body ? response->body->n : 0 });
+	answer_format_head(
+		text, &(struct answer){ .status = response->status,
+					.date = { date, sizeof date },
+					.headers = response->headers ? buf_str(response->headers) : (struct str){ 0 },
+					.length = response->body ? response->body->n : 0 });
 	size_t head_n = text->n;
 
 	if (response->body)

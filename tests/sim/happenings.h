@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/outcome.h"
+#include "receiver.h"
 
 enum happening_kind {
 	STORE_TURN,  /* the store thread runs what waits */
@@ -25,7 +26,8 @@ enum happening_kind {
 	BUSY,	    /* a dense time begins */
 	QUIET,	    /* … and ends */
 	PURGE,
-	HEAL, /* nothing fails any more */
+	HEAL,	 /* nothing fails any more */
+	SETTLED, /* … and has not for a while */
 	HAPPENING_KINDS_N
 };
 
@@ -34,7 +36,9 @@ struct engine_job;
 struct attempt_end {
 	uint32_t slot;
 	int64_t run_id;
-	struct outcome outcome;
+	bool has_answer;
+	struct answer_plan answer;
+	struct outcome outcome; /* what the product makes of it */
 };
 
 struct happening {

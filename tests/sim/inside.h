@@ -35,7 +35,7 @@ enum { DOUBTFUL_JOBS_MAX = 64 };
 /* A commit of which nobody knows whether it is on disk. */
 struct doubt {
 	bool is_open;
-	struct wall mark;			      /* what its last job wrote */
+	struct wall mark;			    /* what its last job wrote */
 	struct engine_job *jobs[DOUBTFUL_JOBS_MAX]; /* owned; in the order in which they ran */
 	unsigned jobs_n;
 };
@@ -61,6 +61,7 @@ struct world {
 	int64_t slew_ppm;
 	struct happenings happenings;
 	bool is_busy, is_healed;
+	unsigned settling_n;
 	bool heals_after_start; /* it was down when it should have healed */
 
 	/* The process. */
@@ -76,19 +77,22 @@ struct world {
 	struct instant before; /* the last look at the clocks */
 	struct wall missed_before, wake_at;
 	int64_t set_back_us, set_back_us_told; /* as in delivery_loop.c */
-	int64_t heard_at_us; /* answers are heard in order */
+	int64_t heard_at_us;		       /* answers are heard in order */
 	bool is_turn_planned;
 	unsigned waiting_rows;
-	bool is_idle; /* the last claim brought nothing and nothing is to come */
+	bool is_idle;	/* the last claim brought nothing and nothing is to come */
+	bool is_behind; /* the last claim left something */
 	struct doubt doubt;
 	enum turn next_turn;
 	int64_t marks;
 	bool has_failed_write; /* in the turn whose answers are heard */
-	int64_t room_bytes; /* of the disk; 0: no end of it */
+	int64_t room_bytes;    /* of the disk; 0: no end of it */
 
 	struct front *front;
 	struct users *users;
 	struct catch_up_books *catch_up; /* NULL but in T24's histories */
+	struct audit *audit;
+	struct audit_claim planned; /* the last claim that was committed */
 	struct ledger *ledger;
 	int64_t lanes[HOSTS_MAX];
 	bool is_ill[HOSTS_MAX]; /* answers nobody just now */
@@ -128,7 +132,8 @@ void engine_job_free(struct engine_job *job);
 /* --- hosts.c --------------------------------------------------------------------------------------------- */
 
 void hosts_name(struct world *world);
-struct outcome hosts_answer(struct world *world, const struct run *run);
+/* Reads the request of the attempt that has just started, and draws what becomes of it. */
+void hosts_receive(struct world *world, const struct run *run, uint32_t attempt, struct attempt_end *end);
 void hosts_turn(struct world *world, unsigned host);
 
 /* --- users.c --------------------------------------------------------------------------------------------- */

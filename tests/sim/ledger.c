@@ -24,11 +24,11 @@ struct entry {
 	bool is_flying;
 	bool has_started;
 	bool may_have_started; /* it was leased to a process that died */
-	unsigned version;     /* of the schedule, when it was first seen */
-	uint64_t body;	      /* of the first attempt */
-	uint32_t attempt;     /* the highest that started */
-	uint32_t recorded;    /* attempts on record */
-	unsigned answered_in; /* life of the process in which a 2xx was read; 0 = never */
+	unsigned version;      /* of the schedule, when it was first seen */
+	uint64_t body;	       /* of the first attempt */
+	uint32_t attempt;      /* the highest that started */
+	uint32_t recorded;     /* attempts on record */
+	unsigned answered_in;  /* life of the process in which a 2xx was read; 0 = never */
 	uint32_t budget;
 	int64_t lane;
 	bool is_over; /* delivered or failed, on record; or its schedule is deleted */
@@ -251,8 +251,8 @@ static void watch(struct ledger *ledger, const struct schedule_entry *schedule, 
 	int64_t lateness_us = now.us - wall_max(run->planned_at, schedule->edited_at).us;
 
 	/* One that waits for the run before it is not late. */
-	if (!ledger->watched_us || (ledger->watched_lane && run->lane != ledger->watched_lane) || schedule->is_excused ||
-	    schedule->overlap == OVERLAP_QUEUE)
+	if (!ledger->watched_us || (ledger->watched_lane && run->lane != ledger->watched_lane) ||
+	    schedule->is_excused || schedule->overlap == OVERLAP_QUEUE)
 		return;
 	promise(lateness_us <= ledger->watched_us, "P6", run->id, "late");
 	ledger->sums.watched++;

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* From April 2029 to February 2032. */
+#define TABLE_FROM_S INT64_C(1870000000)
+#define TABLE_UNTIL_S INT64_C(1960000000)
+
 enum { CHANGES_MAX = 6, MINUTE_S = 60, DAY_S = 86400, OVERLAP_S_MAX = 2 * 3600 };
 
 /* By the rules of 2029 to 2031: the last Sundays of March and October in Europe, the second of March and the first of
@@ -19,7 +23,7 @@ struct oracle_zone {
 	} changes[CHANGES_MAX];
 };
 
-static const struct oracle_zone zones[] = {
+static const struct oracle_zone zones[ORACLE_ZONES_N] = {
 	{ "UTC", 0, { { 0, 0 } } },
 	{ "Asia/Kolkata", 19800, { { 0, 0 } } },
 	{ "Europe/Berlin",
@@ -45,16 +49,14 @@ static const struct oracle_zone zones[] = {
 	    { 1948894200, 39600 } } },
 };
 
-enum { ZONES_N = sizeof zones / sizeof zones[0] };
-
 const char *oracle_zone_name(unsigned index)
 {
-	return index < ZONES_N ? zones[index].name : NULL;
+	return index < ORACLE_ZONES_N ? zones[index].name : NULL;
 }
 
 bool oracle_zone_change(unsigned index, struct wall *at)
 {
-	for (unsigned zone = 0; zone < ZONES_N; zone++)
+	for (unsigned zone = 0; zone < ORACLE_ZONES_N; zone++)
 		for (unsigned i = 0; i < CHANGES_MAX && zones[zone].changes[i].at_s; i++)
 			if (index-- == 0) {
 				at->us = zones[zone].changes[i].at_s * US_PER_SECOND;
@@ -130,7 +132,7 @@ static bool read_cron(struct str text, struct str timezone, struct oracle *oracl
 {
 	struct str minute = next_word(&text), hour = next_word(&text);
 
-	for (unsigned i = 0; i < ZONES_N; i++)
+	for (unsigned i = 0; i < ORACLE_ZONES_N; i++)
 		if (timezone.n == strlen(zones[i].name) && memcmp(timezone.p, zones[i].name, timezone.n) == 0)
 			oracle->zone = &zones[i];
 	oracle->is_hour_open = hour.n > 0 && hour.p[0] == '*';
@@ -242,6 +244,13 @@ bool oracle_next(const struct oracle *oracle, struct wall after, struct wall *at
 		grid = next_grid(oracle, after);
 	at->us = cron.us < grid.us ? cron.us : grid.us;
 	return at->us != INT64_MAX;
+}
+
+bool oracle_covers(const struct oracle *oracle, struct wall at)
+{
+	bool is_fixed = !oracle->has_cron || oracle->zone->changes[0].at_s == 0;
+
+	return is_fixed || (at.us >= TABLE_FROM_S * US_PER_SECOND && at.us <= TABLE_UNTIL_S * US_PER_SECOND);
 }
 
 bool oracle_is(const struct oracle *oracle, struct wall at)

@@ -18,13 +18,17 @@ struct oracle {
 	const struct oracle_zone *zone;
 };
 
+enum { ORACLE_ZONES_N = 5 };
 /* The zones it knows, until NULL. */
 const char *oracle_zone_name(unsigned index);
-/* Instants at which one of them changes its offset, in no order; false at the end. */
+enum { ORACLE_CHANGES_N = 15 };
+/* Instants at which one of them changes its offset, in no order; false from ORACLE_CHANGES_N on. */
 bool oracle_zone_change(unsigned index, struct wall *at);
 /* False: a form, a zone or a combination that it does not know. `anchor`: of the interval. */
 bool oracle_read(const struct schedule_definition *definition, struct wall anchor, struct oracle *oracle);
 bool oracle_is(const struct oracle *oracle, struct wall at);
+/* Whether it knows the offsets of its zone at that instant. */
+bool oracle_covers(const struct oracle *oracle, struct wall at);
 /* The first occurrence after that instant; false: there is none. */
 bool oracle_next(const struct oracle *oracle, struct wall after, struct wall *at);
 /* Occurrences from `from` to `to`, both included. */

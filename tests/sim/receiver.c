@@ -72,13 +72,14 @@ static void run_id(const struct request_expected *expected, char text[ID_BYTES])
 
 static void format_instant(struct wall at, char text[VALUE_BYTES])
 {
-	time_t seconds = at.us / US_PER_SECOND;
+	int64_t fraction_us = (at.us % US_PER_SECOND + US_PER_SECOND) % US_PER_SECOND;
+	time_t seconds = (at.us - fraction_us) / US_PER_SECOND;
 	struct tm tm;
 	size_t n;
 
 	gmtime_r(&seconds, &tm);
 	n = strftime(text, VALUE_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text + n, VALUE_BYTES - n, ".%06dZ", (int)(at.us % US_PER_SECOND));
+	snprintf(text + n, VALUE_BYTES - n, ".%06dZ", (int)fraction_us);
 }
 
 static const char *check_signature(struct str head, struct str body, const char *id, struct wall now, struct str secret)

@@ -11,7 +11,9 @@
 
 static enum err insert_user(struct store *store, struct store_job *job)
 {
-	struct user user = { .username = STR("sim"), .email = STR("sim@example.com"), .is_staff = true, .is_active = true };
+	struct user user = {
+		.username = STR("sim"), .email = STR("sim@example.com"), .is_staff = true, .is_active = true
+	};
 	uint8_t digest[DIGEST_BYTES];
 	int64_t id;
 	enum err err = store_user_insert(store, &user, (struct wall){ 0 }, &id);

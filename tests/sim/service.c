@@ -18,6 +18,7 @@
 #include "catch_up.h"
 #include "deliver/clock_watch.h"
 #include "deliver/delivery_jobs.h"
+#include "steps.h"
 
 enum { DOUBTFUL_ROWS_MAX = 900 };
 
@@ -34,8 +35,9 @@ struct engine_job {
 	struct store_record *records; /* owned */
 	uint32_t *slots;	      /* owned */
 	uint32_t n;
-	bool has_more; /* to purge */
-	int64_t by_us; /* the clock was set back */
+	bool has_more;	/* to purge */
+	uint64_t steps; /* along schedules, of a claim */
+	int64_t by_us;	/* the clock was set back */
 };
 
 void engine_job_free(struct engine_job *job)
@@ -58,7 +60,9 @@ static enum err run_engine_job(struct store *store, struct store_job *store_job)
 
 	switch (job->kind) {
 	case ENGINE_CLAIM:
+		job->steps = steps_taken();
 		err = store_claim(store, &job->claim, &job->batch);
+		job->steps = steps_taken() - job->steps;
 		break;
 	case ENGINE_RECORD:
 		err = store_record(store, job->records, job->n, job->now);
@@ -184,13 +188,13 @@ static void start(struct world *world, const struct dispatch_action *action)
 	struct attempt_end *end = memory_new(sizeof *end);
 
 	*end = (struct attempt_end){ .slot = action->start.slot, .run_id = run->id };
-	end->outcome = hosts_answer(world, run);
+	ledger_started(world->ledger, run, action->start.attempt, now_of(world).wall);
+	hosts_receive(world, run, action->start.attempt, end);
 	trace(world, 1, run->id * 64 + action->start.attempt);
 	tell(world, "run %" PRId64 " of schedule %u, planned %.6f s ago, attempt %u: %s after %" PRId64 " ms", run->id,
 	     ledger_schedule(world->ledger, run->schedule_uuid),
 	     (double)(now_of(world).wall.us - run->planned_at.us) / (double)US_PER_SECOND, action->start.attempt,
 	     outcome_class_name(end->outcome.class), end->outcome.duration_us / US_PER_MS);
-	ledger_started(world->ledger, run, action->start.attempt, now_of(world).wall);
 	world->sums.starts++;
 	plan_of(world, (struct happening){ .kind = END_ATTEMPT, .end = end }, end->outcome.duration_us);
 }
@@ -256,6 +260,7 @@ static void hear_claim(struct world *world, const struct engine_job *job, bool o
 	for (uint32_t i = 0; i < n; i++)
 		runs[i] = delivery_run_copy(&batch->runs[i]);
 	world->is_idle = ok && n == 0 && !batch->more && !batch->has_next && !batch->has_no_ahead;
+	world->is_behind = !ok || batch->more || (job->claim.of_lane && world->is_behind);
 	service_step(world, (struct dispatch_event){ .kind = ok ? DISPATCH_CLAIMED : DISPATCH_CLAIM_FAILED,
 						     .claimed = { .runs = runs,
 								  .runs_n = n,
@@ -313,6 +318,18 @@ void service_look_at_clocks(struct world *world)
 
 /* --- the store's turn ------------------------------------------------------------------------------------ */
 
+/* What a claim has planned. */
+static void book_plan(struct world *world, const struct engine_job *job)
+{
+	ledger_steps(world->ledger, job->steps, job->claim.room);
+	world->planned = (struct audit_claim){ .now = job->claim.now,
+					       .until = job->claim.until,
+					       .missed_before = job->claim.missed_before };
+	audit_look(world->audit, &world->planned);
+	if (!job->batch.more)
+		catch_up_planned(world->catch_up);
+}
+
 static void book(struct world *world, const struct engine_job *job)
 {
 	for (uint32_t i = 0; job->kind == ENGINE_CLAIM && i < job->batch.runs_n; i++) {
@@ -323,8 +340,10 @@ static void book(struct world *world, const struct engine_job *job)
 		ledger_claimed(world->ledger, run);
 		catch_up_claimed(world->catch_up, run);
 	}
-	if (job->kind == ENGINE_CLAIM && !job->claim.of_lane && !job->batch.more)
-		catch_up_planned(world->catch_up);
+	if (job->kind == ENGINE_CLAIM && !job->claim.of_lane)
+		book_plan(world, job);
+	if (job->kind == ENGINE_PURGE)
+		audit_purged(world->audit);
 	for (uint32_t i = 0; job->kind == ENGINE_RECORD && i < job->n; i++)
 		if (!job->records[i].was_fenced)
 			tell(world, "run %" PRId64 " is recorded, as %d", job->records[i].run_id,
@@ -388,12 +407,12 @@ static void hear_notices(struct world *world, bool is_heard)
 		for (size_t i = 0; i < notice->revoked_n; i++)
 			ledger_revoked(world->ledger, notice->revoked[i]);
 		if (is_heard && world->is_up && notice->revoked_n)
-			service_step(world,
-				     (struct dispatch_event){ .kind = DISPATCH_REVOKED,
-							      .ids = { notice->revoked, (uint32_t)notice->revoked_n } });
+			service_step(world, (struct dispatch_event){
+						    .kind = DISPATCH_REVOKED,
+						    .ids = { notice->revoked, (uint32_t)notice->revoked_n } });
 		if (is_heard && world->is_up && notice->has_due)
-			service_step(world, (struct dispatch_event){ .kind = DISPATCH_DUE_HINT,
-								     .due_at = notice->due_at });
+			service_step(world,
+				     (struct dispatch_event){ .kind = DISPATCH_DUE_HINT, .due_at = notice->due_at });
 		store_notice_free(notice_mail);
 	}
 }
@@ -448,6 +467,7 @@ static void forget_process(struct world *world)
 
 static void close_stores(struct world *world)
 {
+	audit_close(world->audit);
 	store_close(world->reader);
 	store_close(world->store);
 	world->store = world->reader = NULL;
@@ -457,6 +477,8 @@ void service_crash(struct world *world, int64_t down_us)
 {
 	world->sums.crashes++;
 	tell(world, "the process dies, for %" PRId64 " ms", down_us / US_PER_MS);
+	/* What was committed and not yet booked is looked at after the next start. */
+	audit_close(world->audit);
 	crash_disk_cut(world->disk, &world->dice);
 	forget_process(world);
 	close_stores(world);
@@ -662,6 +684,16 @@ static void make_process(struct world *world)
 	world->dispatcher = dispatcher_new(&options);
 }
 
+static void open_audit(struct world *world)
+{
+	char path[100];
+	uint8_t installation[16];
+
+	path_of(world, path);
+	audit_open(world->audit, path, installation);
+	ledger_set_terms(world->ledger, installation, &world->options->dispatcher);
+}
+
 static void put_off_start(struct world *world, const char *why)
 {
 	tell(world, "it does not start: %s", why);
@@ -690,10 +722,12 @@ void service_start(struct world *world)
 	}
 	service_set_disk(world, (struct crash_disk_faults){ 0 });
 	tell(world, "the process is up");
+	open_audit(world);
 	bool is_committed = end_doubt(world);
 
+	audit_look(world->audit, &world->planned);
 	make_process(world);
 	users_resolve(world, is_committed);
-	catch_up_started(world->catch_up, now_of(world).wall);
+	catch_up_started(world->catch_up, world->audit, now_of(world).wall);
 	service_step(world, (struct dispatch_event){ .kind = DISPATCH_TICK });
 }

@@ -2,8 +2,8 @@
 /* Runs histories: `sim [--seed N] [--seeds M] [--dense K] [--twice T] [--jobs J] [--verbose]`, or one of two scenarios:
  * `sim --scenario hung|burst`.
  *
- * M histories of 24 hours from seed N on, K short ones in which nothing is quiet; the first T of either are run twice and
- * must leave the same trace. J processes share them. A broken promise prints the seed and the command that shows it
+ * M histories of 24 hours from seed N on, K short ones in which nothing is quiet; the first T of either are run twice
+ * and must leave the same trace. J processes share them. A broken promise prints the seed and the command that shows it
  * again. `--seed N` alone tells that one history. */
 #include <inttypes.h>
 #include <limits.h>
@@ -146,13 +146,14 @@ static int run_scenario(const char *name, struct rig *rig)
 /* --- sums ------------------------------------------------------------------------------------------------ */
 
 /* The numbers that are added up, with the names under which they are told. */
-#define SUMS(sum)                                                                                                       \
-	sum(events) sum(steps) sum(store_turns) sum(store_jobs) sum(starts) sum(parks) sum(requests) sum(answers_2xx)   \
-		sum(answers_4xx) sum(answers_503) sum(unanswered) sum(refused_connections) sum(audits) sum(audited)     \
-			sum(crashes) sum(power_cuts) sum(failed_starts) sum(drains) sum(clock_steps) sum(disk_full)     \
-				sum(host_turns) sum(catch_up_gaps) sum(catch_up_runs) sum(ledger.runs)                  \
-					sum(ledger.delivered) sum(ledger.failed) sum(ledger.duplicates)                 \
-						sum(ledger.watched)
+#define SUMS(sum)                                                                                                      \
+	sum(events) sum(steps) sum(store_turns) sum(store_jobs) sum(starts) sum(parks) sum(requests) sum(answers_2xx)  \
+		sum(answers_4xx) sum(answers_503) sum(unanswered) sum(refused_connections) sum(audits) sum(audited)    \
+			sum(crashes) sum(power_cuts) sum(failed_starts) sum(drains) sum(clock_steps) sum(disk_full)    \
+				sum(host_turns) sum(catch_up_gaps) sum(catch_up_runs) sum(ledger.runs)                 \
+					sum(ledger.delivered) sum(ledger.failed) sum(ledger.duplicates)                \
+						sum(ledger.watched) sum(audit.looks) sum(audit.skipped)                \
+							sum(audit.settled)
 
 static void add(struct world_sums *total, const struct world_sums *sums)
 {
@@ -168,9 +169,9 @@ static void print_sums(FILE *out, const struct world_sums *sums, const char *bet
 {
 	const char *before = "";
 
-#define SUM(name)                                                                                                       \
-	fprintf(out, "%s%s%s%s: %" PRIu64, before, quote, strchr(#name, '.') ? strchr(#name, '.') + 1 : #name, quote,   \
-		sums->name);                                                                                            \
+#define SUM(name)                                                                                                      \
+	fprintf(out, "%s%s%s%s: %" PRIu64, before, quote, strchr(#name, '.') ? strchr(#name, '.') + 1 : #name, quote,  \
+		sums->name);                                                                                           \
 	before = between;
 	SUMS(SUM)
 #undef SUM

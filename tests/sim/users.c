@@ -24,16 +24,20 @@ struct request {
 	struct request *next;
 	struct world *world;
 	enum request_kind kind;
-	unsigned index;	    /* of the schedule */
-	unsigned status;    /* of a mistake's answer */
-	struct buf members; /* of the body: {"payload":…} */
+	unsigned index;	 /* of the schedule */
+	unsigned status; /* of a mistake's answer */
+	struct wall sent_at;
+	uint64_t clock_steps; /* until it was sent */
+	int64_t secrets;      /* that it gives the schedule; 0: none */
+	struct buf members;   /* of the body: {"payload":…} */
 };
 
 struct known {
 	uint8_t uuid[16];
 	struct buf steady; /* the record's members that only an edit changes */
 	bool is_deleted;
-	bool is_busy; /* a write of it waits for its answer */
+	bool is_busy;	 /* a write of it waits for its answer */
+	int64_t secrets; /* the number in them; 0: none */
 };
 
 struct users {
@@ -42,7 +46,7 @@ struct users {
 	unsigned n, room, living_n;
 	struct request *open, **open_end; /* owned: writes without an answer, in the order of sending */
 	int64_t payload;
-	bool is_unchecked; /* scenarios: too many to look at each */
+	bool is_unchecked;  /* scenarios: too many to look at each */
 	struct buf text;    /* of the request being made */
 	struct buf listing; /* the last list's body */
 };
@@ -84,24 +88,29 @@ static void read_uuid(struct str record, uint8_t uuid[16])
 		"a record without an id");
 }
 
-static enum overlap overlap_of(struct str record)
-{
-	struct str overlap = record_text_value(record, STR("overlap"));
-
-	return str_equal(overlap, STR("\"skip\""))    ? OVERLAP_SKIP
-	       : str_equal(overlap, STR("\"queue\"")) ? OVERLAP_QUEUE
-						      : OVERLAP_ALLOW;
-}
-
 /* The record is the last word now. */
-static void learn(struct world *world, unsigned index, struct str record)
+static void learn(const struct request *request, unsigned index, struct str record)
 {
+	struct world *world = request->world;
 	struct known *known = &world->users->all[index];
+	struct wall now = now_of(world).wall, from = request->sent_at;
+	struct arena arena = { 0 };
+	struct schedule schedule;
 
 	buf_clear(&known->steady);
 	record_text_add_steady(&known->steady, record);
-	ledger_edited(world->ledger, known->uuid, now_of(world).wall);
-	ledger_set_overlap(world->ledger, known->uuid, overlap_of(record));
+	promise(store_schedule_get(world->reader, known->uuid, &arena, &schedule) == ERR_OK, "I3", 0,
+		"a record that was answered is gone");
+	if (request->clock_steps != world->sums.clock_steps)
+		from = wall_add_us(now, 1);
+	audit_defined(world->audit, &schedule, from, now);
+	if (request->secrets) {
+		known->secrets = request->secrets;
+		schedule.definition.auth_token = wish_auth_token(&arena, known->secrets);
+		schedule.definition.signing_secret = wish_signing_secret(&arena, known->secrets);
+	}
+	ledger_defined(world->ledger, known->uuid, &schedule.definition, now);
+	arena_release(&arena);
 }
 
 /* Every member that was asked for is as asked; of an edit, every other one is as it was. */
@@ -113,7 +122,8 @@ static void check_reflects(const struct request *request, struct str record, con
 		struct str asked = record_text_value(buf_str(&request->members), key);
 
 		if (record_text_is_moving(key) || str_equal(key, STR("updated_at")) ||
-		    str_equal(key, STR("updated_by")))
+		    str_equal(key, STR("updated_by")) || str_equal(key, STR("auth_token")) ||
+		    str_equal(key, STR("signing_secret")))
 			continue;
 		if (!asked.p && before)
 			asked = record_text_value(buf_str(&before->steady), key);
@@ -133,14 +143,14 @@ static void created(struct request *request, struct str record)
 
 	check_reflects(request, record, NULL);
 	read_uuid(record, uuid);
-	learn(world, know(world->users, uuid), record);
+	learn(request, know(world->users, uuid), record);
 	catch_up_created(world->catch_up, uuid, record);
 }
 
 static void edited(struct request *request, struct str record)
 {
 	check_reflects(request, record, &request->world->users->all[request->index]);
-	learn(request->world, request->index, record);
+	learn(request, request->index, record);
 }
 
 static void deleted(struct request *request)
@@ -151,6 +161,7 @@ static void deleted(struct request *request)
 	known->is_deleted = true;
 	users->living_n--;
 	ledger_deleted(request->world->ledger, known->uuid);
+	audit_deleted(request->world->audit, known->uuid);
 }
 
 /* `steady` is scratch. */
@@ -194,8 +205,10 @@ static void free_request(struct request *request)
 {
 	struct users *users = request->world->users;
 
-	if (request->kind == EDIT || request->kind == DELETE)
+	if (request->kind == EDIT || request->kind == DELETE) {
 		users->all[request->index].is_busy = false;
+		audit_unchanged(request->world->audit, users->all[request->index].uuid);
+	}
 	buf_release(&request->members);
 	free(request);
 }
@@ -242,7 +255,9 @@ static void take_effect(struct request *request, struct str record)
 
 static void on_answer(void *ctx, void *asked, unsigned status, struct str body)
 {
-	static const unsigned expected[] = { [CREATE] = 201, [EDIT] = 200, [DELETE] = 204, [REQUEUE_ALL] = 201, [LIST] = 200 };
+	static const unsigned expected[] = {
+		[CREATE] = 201, [EDIT] = 200, [DELETE] = 204, [REQUEUE_ALL] = 201, [LIST] = 200
+	};
 	struct world *world = ctx;
 	struct request *request = asked;
 
@@ -291,6 +306,8 @@ static void send_text(struct request *request, const char *method, struct str pa
 	buf_add(text, STR("\r\n"));
 	buf_add(text, body);
 	world->sums.requests++;
+	request->sent_at = now_of(world).wall;
+	request->clock_steps = world->sums.clock_steps;
 	*users->open_end = request;
 	users->open_end = &request->next;
 	front_send(world->front, buf_str(text), (size_t)between(&world->dice, 1, (int64_t)text->n), request);
@@ -318,6 +335,10 @@ static struct request *new_schedule(struct world *world)
 
 	wish_endpoint(world, &request->members);
 	wish_payload(&request->members, world->users->payload++);
+	if (chance(&world->dice, 15)) {
+		request->secrets = world->users->payload;
+		wish_secrets(&request->members, request->secrets);
+	}
 	return request;
 }
 
@@ -366,7 +387,8 @@ void users_create_for_catch_up(struct world *world)
 			wish_member(members, "cron_definition", str_from(text));
 			break;
 		default:
-			wish_instant(members, wall_add_us(now_of(world).wall, n * (is_day ? 1600 : 10) * US_PER_SECOND));
+			wish_instant(members,
+				     wall_add_us(now_of(world).wall, n * (is_day ? 1600 : 10) * US_PER_SECOND));
 		}
 		wish_member(members, "catch_up", str_from(policies[i % 3]));
 		send_new(request);
@@ -386,6 +408,14 @@ static void flood(struct world *world)
 		wish_instant(&request->members, at);
 		send_new(request);
 	}
+}
+
+static void be_busy(const struct request *request)
+{
+	struct known *known = &request->world->users->all[request->index];
+
+	known->is_busy = true;
+	audit_asked(request->world->audit, known->uuid);
 }
 
 static void edit(struct world *world, unsigned index)
@@ -422,18 +452,22 @@ static void edit(struct world *world, unsigned index)
 		method = "PUT";
 		wish_endpoint(world, members);
 		wish_payload(members, world->users->payload++);
+		if (world->users->all[index].secrets)
+			wish_secrets(members, world->users->all[index].secrets);
 		wish_trigger(world, members);
 		wish_policies(world, members);
 	}
 	buf_add_char(members, '}');
-	world->users->all[index].is_busy = true;
+	be_busy(request);
 	send_about(request, method);
 }
 
-static void delete(struct world *world, unsigned index)
+static void delete (struct world *world, unsigned index)
 {
-	world->users->all[index].is_busy = true;
-	send_about(new_request(world, DELETE, index), "DELETE");
+	struct request *request = new_request(world, DELETE, index);
+
+	be_busy(request);
+	send_about(request, "DELETE");
 }
 
 static void show(struct world *world, unsigned index)
@@ -448,7 +482,8 @@ static void make_mistake(struct world *world)
 		unsigned status;
 		const char *method, *path, *body;
 	} mistakes[] = {
-		{ 400, "POST", "/api/v1/schedule/", "{\"endpoint\":\"http://h0.example/x\",\"cron_definition\":\"61 * * * *\"}" },
+		{ 400, "POST", "/api/v1/schedule/",
+		  "{\"endpoint\":\"http://h0.example/x\",\"cron_definition\":\"61 * * * *\"}" },
 		{ 400, "POST", "/api/v1/schedule/", "{\"interval_definition\":\"5 seconds\"}" },
 		{ 400, "POST", "/api/v1/schedule/", "{\"endpoint\":\"http://127.0.0.1/x\"}" },
 		{ 400, "POST", "/api/v1/schedule/", "{\"endpoint\":" },
@@ -486,7 +521,7 @@ void users_request(struct world *world)
 	else if (what < 40 || known->is_deleted || known->is_busy)
 		show(world, index);
 	else if (what < 48)
-		delete(world, index);
+		delete (world, index);
 	else
 		edit(world, index);
 }
@@ -577,6 +612,14 @@ static void resolve(struct request *request)
 	take_effect(request, record);
 }
 
+static void count_failed_tasks(struct world *world)
+{
+	int64_t n;
+
+	promise(store_count(world->reader, STORE_FAILURES, &n) == ERR_OK, "store", 0, "count");
+	ledger_failed_tasks(world->ledger, n);
+}
+
 static void compare(struct world *world)
 {
 	struct users *users = world->users;
@@ -597,6 +640,8 @@ static void compare(struct world *world)
 	}
 	promise(n == users->living_n, "I3", 0, "a record that was answered is gone");
 	buf_release(&steady);
+	if (!world->options->has_purge)
+		count_failed_tasks(world);
 	world->sums.audits++;
 	world->sums.audited += n;
 }
@@ -669,9 +714,8 @@ static enum err insert_many(struct store *store, struct store_job *job)
 
 	for (unsigned i = 0; err == ERR_OK && i < many->n; i++) {
 		/* Of an interval the instants are spread over the second. */
-		struct wall now = wall_add_us(now_of(world).wall, many->definition.interval.p
-									  ? -(int64_t)i * US_PER_SECOND / many->n
-									  : 0);
+		struct wall now = wall_add_us(now_of(world).wall,
+					      many->definition.interval.p ? -(int64_t)i * US_PER_SECOND / many->n : 0);
 
 		err = store_schedule_insert(store, &many->definition, 0, now, &arena, &out);
 		know(world->users, out.uuid);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/timestamp.h"
+#include "oracle.h"
 
 /* Entries end with the year 2099, leap days in 2096. */
 #define CRON_END_US (INT64_C(3976214400) * US_PER_SECOND)
@@ -37,6 +38,27 @@ void wish_payload(struct buf *members, int64_t number)
 	/* Told apart by the number; what is around it must come back as it went. */
 	snprintf(text, sizeof text, "{\"v\":%" PRId64 ",\"n\":0.10,\"t\":\"\\\"}, {\\n\"}", number);
 	wish_member(members, "payload", str_from(text));
+}
+
+struct str wish_auth_token(struct arena *arena, int64_t number)
+{
+	return arena_printf(arena, "token-%" PRId64, number);
+}
+
+/* Digits are base64, too: 32 of them are 24 bytes. */
+struct str wish_signing_secret(struct arena *arena, int64_t number)
+{
+	return arena_printf(arena, "whsec_%032" PRId64, number);
+}
+
+void wish_secrets(struct buf *members, int64_t number)
+{
+	struct arena arena = { 0 };
+
+	wish_member(members, "auth_token", arena_printf(&arena, "\"%.*s\"", STR_ARG(wish_auth_token(&arena, number))));
+	wish_member(members, "signing_secret",
+		    arena_printf(&arena, "\"%.*s\"", STR_ARG(wish_signing_secret(&arena, number))));
+	arena_release(&arena);
 }
 
 void wish_endpoint(struct world *world, struct buf *members)
@@ -74,7 +96,9 @@ void wish_cron(struct world *world, struct buf *members)
 {
 	char text[40];
 	uint64_t *dice = &world->dice;
-	int64_t minute = between(dice, 0, 59), hour = between(dice, 0, 23);
+	/* Clocks change at night. */
+	int64_t minute = between(dice, 0, 59),
+		hour = world->options->has_zones ? between(dice, 0, 4) : between(dice, 0, 23);
 
 	if (!wish_has_cron(world)) {
 		wish_member(members, "interval_definition", STR("\"12 hours\""));
@@ -148,17 +172,21 @@ void wish_trigger(struct world *world, struct buf *members)
 
 void wish_policies(struct world *world, struct buf *members)
 {
-	static const char *const zones[] = { "\"Europe/Berlin\"", "\"America/New_York\"", "\"Australia/Lord_Howe\"" };
 	uint64_t *dice = &world->dice;
 
 	wish_member(members, "catch_up",
-		   chance(dice, world->options->all_percent) ? STR("\"all\"")
-		   : chance(dice, 40)			     ? STR("\"none\"")
-							     : STR("\"latest\""));
+		    chance(dice, world->options->all_percent) ? STR("\"all\"")
+		    : chance(dice, 40)			      ? STR("\"none\"")
+							      : STR("\"latest\""));
 	wish_member(members, "overlap",
-		   chance(dice, 50)   ? STR("\"allow\"")
-		   : chance(dice, 50) ? STR("\"skip\"")
-				      : STR("\"queue\""));
-	if (world->options->has_zones && chance(dice, 50))
-		wish_member(members, "timezone", str_from(zones[between(dice, 0, 2)]));
+		    chance(dice, 50)   ? STR("\"allow\"")
+		    : chance(dice, 50) ? STR("\"skip\"")
+				       : STR("\"queue\""));
+	if (world->options->has_zones && chance(dice, 50)) {
+		struct arena arena = { 0 };
+		const char *zone = oracle_zone_name((unsigned)between(dice, 0, ORACLE_ZONES_N - 1));
+
+		wish_member(members, "timezone", arena_printf(&arena, "\"%s\"", zone));
+		arena_release(&arena);
+	}
 }

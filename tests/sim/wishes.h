@@ -10,6 +10,10 @@ void wish_member(struct buf *members, const char *key, struct str value);
 void wish_number(struct buf *members, const char *key, int64_t number);
 /* Told apart by the number. */
 void wish_payload(struct buf *members, int64_t number);
+/* The two secrets of that number, and their texts in `arena`. */
+void wish_secrets(struct buf *members, int64_t number);
+struct str wish_auth_token(struct arena *arena, int64_t number);
+struct str wish_signing_secret(struct arena *arena, int64_t number);
 void wish_endpoint(struct world *world, struct buf *members);
 /* Returns the seconds. */
 int64_t wish_interval(struct world *world, struct buf *members);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Time and chance of a history: what happens next, until nothing is left to happen.
  *
- * Dense times and quiet ones alternate. Each kind of happening has a chain of its own in either: the quiet chain goes on
- * for ever, the dense one from the beginning of a dense time to its end. */
+ * Dense times and quiet ones alternate. Each kind of happening has a chain of its own in either: the quiet chain goes
+ * on for ever, the dense one from the beginning of a dense time to its end. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,6 +14,9 @@
 #include "catch_up.h"
 #include "inside.h"
 #include "machine.h"
+
+#define SETTLE_US (5 * US_PER_SECOND)
+enum { SETTLE_TRIES_MAX = 12 };
 
 /* --- time ------------------------------------------------------------------------------------------------ */
 
@@ -165,6 +168,24 @@ static void heal(struct world *world)
 	world->slew_ppm = 0;
 	machine_set_clock(now_of(world));
 	catch_up_ended(world->catch_up, now_of(world).wall);
+	plan(world, SETTLED, SETTLE_US);
+}
+
+/* Nothing has failed for a while, so all that is due is on record, as soon as there was room for it. */
+static void settle(struct world *world)
+{
+	struct dispatcher_counts counts = dispatcher_count(world->dispatcher, now_of(world).wall);
+	uint32_t held = counts.waiting + counts.ready + counts.flying + counts.recording;
+
+	if (world->is_behind || held > world->options->dispatcher.held_max / 2) {
+		if (++world->settling_n < SETTLE_TRIES_MAX) {
+			plan(world, SETTLED, SETTLE_US);
+			return;
+		}
+	} else {
+		audit_settled(world->audit, now_of(world).wall, SETTLE_US / 2);
+	}
+	tell(world, "everything is switched off");
 	users_switch_off(world);
 }
 
@@ -172,9 +193,9 @@ static void heal(struct world *world)
 
 static void end_attempt(struct world *world, const struct attempt_end *end)
 {
+	ledger_replied(world->ledger, end->run_id, end->has_answer ? &end->answer : NULL, now_of(world).wall);
 	ledger_answered(world->ledger, end->run_id, &end->outcome);
-	service_step(world,
-		     (struct dispatch_event){ .kind = DISPATCH_DONE, .done = { end->slot, &end->outcome } });
+	service_step(world, (struct dispatch_event){ .kind = DISPATCH_DONE, .done = { end->slot, &end->outcome } });
 }
 
 static void drain(struct world *world)
@@ -268,6 +289,9 @@ static void happen(struct world *world, const struct happening *happening)
 	case HEAL:
 		heal(world);
 		break;
+	case SETTLED:
+		settle(world);
+		break;
 	default:
 		if (!world->is_healed)
 			fail_somehow(world, happening);
@@ -323,6 +347,7 @@ static void close_world(struct world *world)
 	users_free(world->users);
 	front_free(world->front);
 	catch_up_free(world->catch_up);
+	audit_free(world->audit);
 	ledger_free(world->ledger);
 	mailbox_release(&world->answers);
 	mailbox_release(&world->notices);
@@ -350,6 +375,7 @@ static struct world *open_world(const struct world_options *options, struct rig 
 	mailbox_init(&world->answers, STORE_MAILBOX_MAX, NULL, NULL);
 	mailbox_init(&world->notices, STORE_MAILBOX_MAX, NULL, NULL);
 	world->ledger = ledger_new();
+	world->audit = audit_new();
 	if (options->is_steady_catch_up)
 		world->catch_up = catch_up_new(world->ledger);
 	world->users = users_new(world);
@@ -412,6 +438,7 @@ struct world_sums world_run(const struct world_options *options, struct rig *rig
 	struct world_sums sums = world->sums;
 
 	sums.ledger = ledger_sum(world->ledger);
+	sums.audit = audit_sum(world->audit);
 	close_world(world);
 	return sums;
 }

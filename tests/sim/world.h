@@ -10,6 +10,7 @@
 
 #include "deliver/dispatcher.h"
 #include "store/store.h"
+#include "audit.h"
 #include "ledger.h"
 
 enum { HOSTS_MAX = 8 };
@@ -37,8 +38,8 @@ struct world_options {
 	unsigned hosts_n;
 	struct host hosts[HOSTS_MAX];
 	struct dispatcher_options dispatcher;
-	unsigned schedules_n;	 /* at the start */
-	unsigned schedules_max;	 /* users stop there */
+	unsigned schedules_n;	/* at the start */
+	unsigned schedules_max; /* users stop there */
 	int64_t interval_s_min, interval_s_max;
 	unsigned burst_n;	 /* one-shots to host 0, all due one second after the start */
 	unsigned steady_n;	 /* schedules of every second to host 1 */
@@ -58,10 +59,12 @@ struct world_options {
 
 struct world_sums {
 	uint64_t trace; /* of everything that happened, in order */
-	uint64_t events, steps, starts, parks, crashes, drains, power_cuts, failed_starts, clock_steps, disk_faults, disk_full;
+	uint64_t events, steps, starts, parks, crashes, drains, power_cuts, failed_starts, clock_steps, disk_faults,
+		disk_full;
 	uint64_t requests, answers_2xx, answers_4xx, answers_503, unanswered, refused_connections, audits, audited;
 	uint64_t store_turns, store_jobs, host_turns, catch_up_gaps, catch_up_runs;
 	struct ledger_sums ledger;
+	struct audit_sums audit;
 	struct store_check check; /* at the end */
 };
 
