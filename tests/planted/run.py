@@ -29,6 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 WORK = ROOT / "build" / "planted"
 COPIED = ["src", "tests", "tools", "meson.build", "meson_options.txt"]
 SIMULATOR = "tests/sim/sim"
+SERVICE = "seed-scheduler"
 SEEDS_APART = 1_000_000
 RUN_S_MAX = 1200
 
@@ -42,6 +43,8 @@ class Bug:
         self.breaks, self.promise, self.caught_by = (" ".join(fields[key].split())
                                                      for key in ("Breaks", "Promise", "Caught by"))
         self.program = fields.get("Found by", SIMULATOR)
+        # A black-box test needs the service itself.
+        self.target = SERVICE if self.program.endswith(".py") else self.program
 
 
 def all_bugs():
@@ -96,10 +99,13 @@ class Tree:
     def hunt(self, program, start, seeds):
         """(the seeds it took, what spoke), or (None, "") when nothing did. Another program counts as one seed."""
         command = [self.build / program]
+        if program.endswith(".py"):
+            command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", program]
         if program == SIMULATOR:
             command += ["--seed", str(start), "--seeds", str(seeds), "--twice", "0"]
         with tempfile.TemporaryDirectory() as scratch:
-            done = run(command, env=dict(os.environ, TMPDIR=scratch))
+            environment = dict(os.environ, TMPDIR=scratch, SEED_BINARY=str(self.build / SERVICE))
+            done = run(command, env=environment, cwd=self.path)
         text = done.stdout + done.stderr
         if done.returncode == 0:
             return None, ""
@@ -111,15 +117,16 @@ class Tree:
 
 def spoken_by(text):
     for pattern, words in ((r"broken: (\S+) \(run -?\d+\): ([^(\n]*)", "{0}: {1}"), (r"^\[  FAILED  \] (\w+)$", "test {0}"),
+                           (r"^FAILED \S+::(\w+)", "test {0}"),
                            (r": (\w+): Assertion `(.*?)' failed", "assert in {0}: {1}")):
         if match := re.search(pattern, text, re.M):
             return words.format(*match.groups()).strip()
     return ""
 
 
-def run(command, env=None):
+def run(command, env=None, cwd=None):
     try:
-        return subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+        return subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
                               timeout=RUN_S_MAX, check=False)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"broken: end (run 0): not over after {RUN_S_MAX} s\n")
@@ -143,14 +150,14 @@ class Result:
 
 
 def try_bug(tree, bug, starts, seeds):
-    problem = tree.make([bug.program], bug)
+    problem = tree.make([bug.target], bug)
     return Result(bug, problem, [] if problem else [tree.hunt(bug.program, start, seeds) for start in starts])
 
 
 def control(tree, bugs, results, starts):
     """The unpatched tree through every seed that found something, and the other programs. Returns (seeds, complaints)."""
     programs = sorted({bug.program for bug in bugs})
-    if problem := tree.make(programs):
+    if problem := tree.make(sorted({bug.target for bug in bugs})):
         return 0, [problem]
     complaints, seeds = [], 0
     for at, start in enumerate(starts):

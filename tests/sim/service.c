@@ -551,11 +551,15 @@ static void arm(struct world *world)
 	service_set_disk(world, faults);
 }
 
-/* It was not answered, or nobody was there any more to send the answers. */
-static void die_in_turn(struct world *world)
+/* Nobody was answered, or nobody was there any more to send the answers. */
+static void die_in_turn(struct world *world, bool is_unheard)
 {
 	world->sums.power_cuts += crash_disk_is_off(world->disk);
-	front_set_heard(world->front, false);
+	audit_close(world->audit);
+	if (is_unheard)
+		front_set_heard(world->front, false);
+	else
+		hear_turn(world, true);
 	service_crash(world, short_down_us(world));
 }
 
@@ -574,7 +578,8 @@ void service_turn_store(struct world *world)
 	trace(world, 5, err);
 	if (err == ERR_IO || crash_disk_is_off(world->disk) || turn == TURN_IS_UNHEARD) {
 		tell(world, "dies in the store's turn: %s", error.text);
-		die_in_turn(world);
+		/* Who was answered before the disk failed has heard it. */
+		die_in_turn(world, err != ERR_IO || crash_disk_is_off(world->disk));
 		return;
 	}
 	world->has_failed_write = turn == TURN_WRITE_FAILS;
