@@ -7,7 +7,7 @@
 Each *.patch here is one bug against src/; the lines above its first "---" say what it breaks, which line of the promise
 that is, and who should speak. It is applied to a copy of the tree under build/planted (the product has no switches),
 the simulator is built there without sanitizers and runs histories from several starting seeds until a promise breaks.
-A bug that lies where the simulator does not go names another program of the tree in its head ("Found by: ..."). The
+A bug that lies where the simulator does not go names another program or test in its head ("Found by: ..."). The
 control is the tree as it is, through the same seeds and programs: it must find nothing. Prints the table of
 docs/design/planted.md; the last line is the proof. --check-apply only says whether every patch still fits.
 """
@@ -126,8 +126,8 @@ def spoken_by(text):
 
 def run(command, env=None, cwd=None):
     try:
-        return subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                              timeout=RUN_S_MAX, check=False)
+        return subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              errors="replace", timeout=RUN_S_MAX, check=False)
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 124, "", f"broken: end (run 0): not over after {RUN_S_MAX} s\n")
 
