@@ -15,6 +15,7 @@ kills and the receiver's log checks promises P1-P6:
 """
 import argparse
 import collections
+import itertools
 import json
 import pathlib
 import random
@@ -122,19 +123,22 @@ def check_occurrences(requests, problems):
     problems += [f"run {run} stood for {occurrences}" for run, occurrences in by_run.items() if len(occurrences) != 1]
 
 
-def check_duplicates(requests, kills, problems):
-    """Returns the number of duplicates; each must be explained by a kill of its own."""
+def repeats_of(requests):
+    """(run id, earlier arrival, later arrival) for each time that a run arrived again."""
     arrivals = collections.defaultdict(list)
     for request in requests:
         arrivals[request["run_id"]].append(request["at"])
-    duplicates = 0
-    for run, instants in arrivals.items():
-        instants.sort()
-        for earlier, later in zip(instants, instants[1:]):
-            duplicates += 1
-            if not any(earlier - 0.05 <= kill <= later and kill - earlier <= IN_FLIGHT_S for kill in kills):
-                problems.append(f"run {run} was sent at {earlier} and again at {later} without a kill to explain it")
-    return duplicates
+    return [(run, earlier, later) for run, instants in arrivals.items()
+            for earlier, later in itertools.pairwise(sorted(instants))]
+
+
+def check_duplicates(requests, kills, problems):
+    """Returns the number of duplicates; each must be explained by a kill of its own."""
+    repeats = repeats_of(requests)
+    problems += [f"run {run} was sent at {earlier} and again at {later} without a kill to explain it"
+                 for run, earlier, later in repeats
+                 if not any(earlier - 0.05 <= kill <= later and kill - earlier <= IN_FLIGHT_S for kill in kills)]
+    return len(repeats)
 
 
 def check_one_shots(acknowledged, requests, problems):

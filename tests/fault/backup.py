@@ -13,7 +13,6 @@ stops or kills the service, removes its database files and puts the copy there. 
   - `seed-scheduler check` holds for every copy and at the end.
 """
 import argparse
-import collections
 import json
 import pathlib
 import random
@@ -70,16 +69,10 @@ def play(service, writers, up, chance, copy, problems):
 
 def check_repeats(gaps, requests, problems):
     """A run that a copy does not know to be over is sent again. Returns the number of repeats."""
-    arrivals, repeats = collections.defaultdict(list), 0
-    for request in requests:
-        arrivals[request["run_id"]].append(request["at"])
-    for run, instants in arrivals.items():
-        instants.sort()
-        for earlier, later in zip(instants, instants[1:]):
-            repeats += 1
-            if not any(began - RECORDED_S < earlier < restored < later for began, restored in gaps):
-                problems.append(f"run {run} arrived at {earlier} and again at {later}, restores {gaps}")
-    return repeats
+    repeats = crash.repeats_of(requests)
+    problems += [f"run {run} arrived at {earlier} and again at {later}, restores {gaps}" for run, earlier, later in repeats
+                 if not any(began - RECORDED_S < earlier < restored < later for began, restored in gaps)]
+    return len(repeats)
 
 
 def run(rounds, seed, directory, say=lambda text: print(text, file=sys.stderr)):

@@ -193,16 +193,10 @@ def check_repeats(kind, rounds, requests, problems):
     """A repeat needs a kill that came before its result can have been written. Returns the number of repeats."""
     kills = [(entry.killed_at if kind == "space" else entry.filled_at, entry.killed_at) for entry in rounds
              if entry.is_killed]
-    arrivals, repeats = collections.defaultdict(list), 0
-    for request in requests:
-        arrivals[request["run_id"]].append(request["at"])
-    for run, instants in arrivals.items():
-        instants.sort()
-        for earlier, later in zip(instants, instants[1:]):
-            repeats += 1
-            if not any(earlier - 0.05 <= kill <= later and unwritten - earlier < QUIET_S for unwritten, kill in kills):
-                problems.append(f"run {run} arrived at {earlier} and again at {later}; kills {kills}")
-    return repeats
+    repeats = crash.repeats_of(requests)
+    problems += [f"run {run} arrived at {earlier} and again at {later}; kills {kills}" for run, earlier, later in repeats
+                 if not any(earlier - 0.05 <= kill <= later and unwritten - earlier < QUIET_S for unwritten, kill in kills)]
+    return len(repeats)
 
 
 def check_resumption(rounds, requests, problems, resume_s):
