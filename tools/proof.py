@@ -23,16 +23,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build" / "proof"
 PLAIN = "build/proof-plain"  # -O2 without sanitizers: speed decides how much is tried
 RELEASE = "build/release/seed-scheduler"
-FAILPOINTS = "build/failpoints"
 JOBS = str(os.cpu_count() or 1)
 
 
 class Part:
     """`amount` is what --scale applies to; "{n}" in the command is replaced by it. What mostly waits runs beside the others."""
 
-    def __init__(self, name, minutes, amount, command, binary=RELEASE, beside=False):
-        self.name, self.minutes, self.amount, self.command = name, minutes, amount, command
-        self.binary, self.beside = binary, beside
+    def __init__(self, name, minutes, amount, command, beside=False):
+        self.name, self.minutes, self.amount, self.command, self.beside = name, minutes, amount, command, beside
 
     def words(self, scale):
         n = str(max(1, round(self.amount * scale)))
@@ -49,7 +47,7 @@ PARTS = [
     Part("migrations", 1, 20, "{plain}/tests/sim/migrations --rounds {n}"),
     Part("kill-9", 25, 1000, "tests/e2e/crash_load.py --kills {n}"),
     Part("kill-9-full-rate", 3, 20, "tests/e2e/crash_load.py --kills {n} --rate full"),
-    Part("failpoints", 16, 20, "tests/e2e/failpoints.py --kills {n}", FAILPOINTS + "/seed-scheduler"),
+    Part("failpoints", 16, 20, "tests/e2e/failpoints.py --kills {n}"),
     Part("disk-errors", 10, 500, "tests/fault/disk_errors.py --calls {n}"),
     Part("disk-full", 15, 200, "tests/fault/disk_full.py --rounds {n}"),
     Part("backup", 3, 30, "tests/fault/backup.py --rounds {n}"),
@@ -88,19 +86,14 @@ def commit_of_tree():
 
 
 def build():
-    setups = (
-        (PLAIN, ["--buildtype=release"]),
-        (FAILPOINTS, ["--buildtype=release", "-Dtests=false", "-Dfailpoints=true"]),
-    )
-    for folder, options in setups:
-        if not (ROOT / folder / "build.ninja").exists():
-            subprocess.run(["meson", "setup", folder, *options], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["ninja", "-C", folder], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    if not (ROOT / PLAIN / "build.ninja").exists():
+        subprocess.run(["meson", "setup", PLAIN, "--buildtype=release"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", PLAIN], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def run(part, scale):
     """The part's own words, and how long they took. All its processes go with it when it takes too long."""
-    environment = dict(os.environ, SEED_BINARY=str(ROOT / part.binary), PYTHONDONTWRITEBYTECODE="1")
+    environment = dict(os.environ, SEED_BINARY=str(ROOT / RELEASE), PYTHONDONTWRITEBYTECODE="1")
     began = time.monotonic()
     child = subprocess.Popen(
         part.words(scale), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
