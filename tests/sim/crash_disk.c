@@ -656,7 +656,7 @@ void crash_disk_put(struct crash_disk *disk, const char *path, const uint8_t *by
 {
 	struct inode *inode = find_inode(disk, path);
 
-	assert(is_ours(disk, path) && (!inode || inode->handles_n == 0));
+	assert(is_ours(disk, path) && (bytes || !inode || inode->handles_n == 0));
 	if (!bytes) {
 		if (inode)
 			inode->is_there = inode->was_there = false;
@@ -670,4 +670,8 @@ void crash_disk_put(struct crash_disk *disk, const char *path, const uint8_t *by
 	if (n > 0)
 		crash_file_write(&inode->file, bytes, (int64_t)n, 0);
 	crash_file_sync(&inode->file);
+	for (int i = 0; inode->shm && i < SHM_LOCKS_N; i++)
+		assert(inode->shm->locks[i] == 0);
+	for (int i = 0; inode->shm && i < SHM_REGIONS_MAX && inode->shm->regions[i]; i++)
+		memset(inode->shm->regions[i], 0, (size_t)inode->shm->region_bytes);
 }

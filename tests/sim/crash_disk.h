@@ -55,7 +55,8 @@ struct crash_disk_sums crash_disk_sum(const struct crash_disk *disk);
 
 /* A file's bytes as programs see them; NULL: it is not there. Borrowed until the next change. */
 const uint8_t *crash_disk_bytes(const struct crash_disk *disk, const char *path, size_t *n);
-/* Puts a whole file there, synced; it must not be open. NULL removes it. */
+/* Puts a whole file there, synced. Connections to it must be idle and find it as if they had just opened it, when its
+ * log is put there, too. NULL removes it; it must not be open. */
 void crash_disk_put(struct crash_disk *disk, const char *path, const uint8_t *bytes, size_t n);
 
 #endif

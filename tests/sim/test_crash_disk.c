@@ -212,6 +212,36 @@ static void test_two_connections(void **state)
 	crash_disk_free(disk);
 }
 
+/* Files put there are what open connections read next, and write on. */
+static void test_put_under_connections(void **state)
+{
+	struct crash_disk *disk = crash_disk_new("/crash/");
+	sqlite3 *db = open_db("FULL"), *other;
+	uint8_t image[64 << 10];
+	size_t n;
+
+	(void)state;
+	run(db, "INSERT INTO t (b) VALUES (1); PRAGMA wal_checkpoint(TRUNCATE)");
+	const uint8_t *bytes = crash_disk_bytes(disk, DB, &n);
+
+	assert_true(n <= sizeof image);
+	memcpy(image, bytes, n);
+	assert_int_equal(sqlite3_open(DB, &other), SQLITE_OK);
+	for (int i = 0; i < 3; i++) {
+		run(db, "INSERT INTO t (b) VALUES (zeroblob(9000))");
+		if (i == 1)
+			run(db, "PRAGMA wal_checkpoint(PASSIVE)");
+		assert_int_equal(number(other, "SELECT count(*) FROM t"), 2);
+		crash_disk_put(disk, DB, image, n);
+		crash_disk_put(disk, DB "-wal", (const uint8_t *)"", 0);
+		assert_int_equal(number(i == 2 ? db : other, "SELECT count(*) FROM t"), 1);
+		assert_ok(db);
+	}
+	sqlite3_close(other);
+	sqlite3_close(db);
+	crash_disk_free(disk);
+}
+
 static void test_failed_sync_is_final(void **state)
 {
 	uint8_t bytes[3 * CRASH_SECTOR_BYTES];
@@ -245,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_same_dice_same_bytes),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_two_connections),
+		cmocka_unit_test(test_put_under_connections),
 		cmocka_unit_test(test_failed_sync_is_final),
 	};
 
