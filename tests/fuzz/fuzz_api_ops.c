@@ -21,6 +21,7 @@ enum {
 	FAILURES_MAX = 256,
 	CLAIM_ROOM = 16,
 	EMAILS_N = 3,
+	OBJECT_MEMBERS_MAX = 32,
 	TEXT_BYTES_MAX = 1 << 20
 };
 
@@ -136,48 +137,66 @@ static bool is_text(struct str value, const char *format, ...)
 	return str_equal(value, str_from(text));
 }
 
-static struct str member_of(struct str record, const char *name)
-{
-	struct str value = record_text_value(record, str_from(name));
+/* The members of an object, found once. */
+struct object {
+	struct str keys[OBJECT_MEMBERS_MAX], values[OBJECT_MEMBERS_MAX];
+	unsigned n;
+};
 
-	assert(value.p);
-	return value;
+static struct object object_of(struct str text)
+{
+	struct object object;
+
+	for (object.n = 0; record_text_next(&text, &object.keys[object.n], &object.values[object.n]); object.n++)
+		assert(object.n + 1 < OBJECT_MEMBERS_MAX);
+	return object;
 }
 
-static void check_members(const struct record *record, const struct member *members, unsigned n, struct str text)
+static struct str member_of(const struct object *object, const char *name)
+{
+	unsigned i = 0;
+
+	while (i < object->n && !str_equal(object->keys[i], str_from(name)))
+		i++;
+	assert(i < object->n);
+	return object->values[i];
+}
+
+static void check_members(const struct record *record, const struct member *members, unsigned n,
+			  const struct object *object)
 {
 	for (unsigned i = 0; i < n; i++)
-		assert(str_equal(member_of(text, members[i].name), record->shown[i]));
+		assert(str_equal(member_of(object, members[i].name), record->shown[i]));
 }
 
-static void check_schedule(const struct record *record, struct str text)
+static void check_schedule(const struct record *record, const struct object *object)
 {
 	uint64_t triggered;
 	bool is_timed =
 		!str_equal(record->shown[CRON], STR("null")) || !str_equal(record->shown[INTERVAL], STR("null"));
 
-	check_members(record, schedule_members, SCHEDULE_MEMBERS_N, text);
-	assert(is_text(member_of(text, "url"), "\"" RECORDS "schedule/%s/\"", record->id));
-	assert(is_text(member_of(text, "id"), "\"%s\"", record->id));
-	assert(is_instant(member_of(text, "created_at"), record->created_at));
-	assert(is_instant(member_of(text, "updated_at"), record->updated_at));
-	assert(is_text(member_of(text, "created_by"), "\"" RECORDS "user/%lld/\"", (long long)record->created_by));
-	assert(is_text(member_of(text, "updated_by"), "\"" RECORDS "user/%lld/\"", (long long)record->updated_by));
-	assert(str_equal(member_of(text, "put_off"), STR("false")));
-	assert(str_to_u64(member_of(text, "triggered"), &triggered) && (int64_t)triggered >= record->triggered_min);
+	check_members(record, schedule_members, SCHEDULE_MEMBERS_N, object);
+	assert(is_text(member_of(object, "url"), "\"" RECORDS "schedule/%s/\"", record->id));
+	assert(is_text(member_of(object, "id"), "\"%s\"", record->id));
+	assert(is_instant(member_of(object, "created_at"), record->created_at));
+	assert(is_instant(member_of(object, "updated_at"), record->updated_at));
+	assert(is_text(member_of(object, "created_by"), "\"" RECORDS "user/%lld/\"", (long long)record->created_by));
+	assert(is_text(member_of(object, "updated_by"), "\"" RECORDS "user/%lld/\"", (long long)record->updated_by));
+	assert(str_equal(member_of(object, "put_off"), STR("false")));
+	assert(str_to_u64(member_of(object, "triggered"), &triggered) && (int64_t)triggered >= record->triggered_min);
 	if (!str_equal(record->shown[ENABLED], STR("true")) || !is_timed)
-		assert(str_equal(member_of(text, "next_send_at"), STR("null")));
+		assert(str_equal(member_of(object, "next_send_at"), STR("null")));
 	else if (str_equal(record->shown[FREQUENCY], STR("null")))
-		assert(!str_equal(member_of(text, "next_send_at"), STR("null")));
+		assert(!str_equal(member_of(object, "next_send_at"), STR("null")));
 }
 
-static void check_webhook(const struct record *record, struct str text)
+static void check_webhook(const struct record *record, const struct object *object)
 {
-	check_members(record, webhook_members, WEBHOOK_MEMBERS_N, text);
-	assert(is_text(member_of(text, "id"), "%s", record->id));
-	assert(is_instant(member_of(text, "created"), record->created_at));
-	assert(is_instant(member_of(text, "updated"), record->updated_at));
-	assert(is_text(member_of(text, "user"), "%lld", (long long)record->created_by));
+	check_members(record, webhook_members, WEBHOOK_MEMBERS_N, object);
+	assert(is_text(member_of(object, "id"), "%s", record->id));
+	assert(is_instant(member_of(object, "created"), record->created_at));
+	assert(is_instant(member_of(object, "updated"), record->updated_at));
+	assert(is_text(member_of(object, "user"), "%lld", (long long)record->created_by));
 }
 
 static void apply(struct record *record, const struct edit *edit, const struct who *who)
@@ -207,7 +226,7 @@ struct kind {
 	const char *path;
 	const struct member *members;
 	unsigned members_n, max;
-	void (*check)(const struct record *record, struct str text);
+	void (*check)(const struct record *record, const struct object *object);
 	const char *unknown; /* an id that nothing has */
 };
 
@@ -263,12 +282,13 @@ static void op_create(struct model *m)
 		assert(status == 400);
 		edit_check_problems(&edit, m->answer);
 	} else if (who.user) {
-		struct str id = member_of(m->answer, "id");
+		struct object answer = object_of(m->answer);
+		struct str id = member_of(&answer, "id");
 		struct record *record = &shelf.records[(*shelf.n)++];
 
 		assert(status == 201);
 		create(record, &edit, &who, id.p[0] == '"' ? str_slice(id, 1, id.n - 2) : id);
-		shelf.kind->check(record, m->answer);
+		shelf.kind->check(record, &answer);
 		if (shelf.kind == &schedule_kind)
 			count_hooks(m);
 	}
@@ -293,9 +313,11 @@ static void op_edit(struct model *m)
 		assert(status == 400);
 		edit_check_problems(&edit, m->answer);
 	} else if (who.user) {
+		struct object answer = object_of(m->answer);
+
 		assert(status == 200);
 		apply(record, &edit, &who);
-		shelf.kind->check(record, m->answer);
+		shelf.kind->check(record, &answer);
 	}
 	buf_release(&edit.body);
 }
@@ -330,8 +352,12 @@ static void op_show(struct model *m)
 	if (!who.user)
 		return;
 	assert(status == (record ? 200 : 404));
-	if (record)
-		shelf.kind->check(record, m->answer);
+	if (!record)
+		return;
+
+	struct object answer = object_of(m->answer);
+
+	shelf.kind->check(record, &answer);
 }
 
 /* --- lists ----------------------------------------------------------------------------------------------- */
@@ -339,7 +365,7 @@ static void op_show(struct model *m)
 /* Asks for a page and checks what is about it; `count` rows there are. Each row is handed out with the number of rows
  * before it in the whole list. */
 static void check_list(struct model *m, const struct who *who, const char *path, unsigned count,
-		       void (*check)(struct model *m, unsigned nth, struct str row))
+		       void (*check)(struct model *m, unsigned nth, const struct object *row))
 {
 	unsigned limit = (unsigned)fuzz_take(m->in, 1) % 8, offset = (unsigned)fuzz_take(m->in, 1) % 12, n = 0;
 	char target[128];
@@ -349,17 +375,20 @@ static void check_list(struct model *m, const struct who *who, const char *path,
 
 	if (!who->user)
 		return;
-	limit = limit ? limit : 1000;
-	assert(status == 200 && is_text(member_of(m->answer, "count"), "%u", count));
-	assert(str_equal(member_of(m->answer, "next"), STR("null")) == (offset + limit >= count));
-	assert(str_equal(member_of(m->answer, "previous"), STR("null")) == (offset == 0));
+	struct object answer = object_of(m->answer);
 
-	struct str rows = member_of(m->answer, "results");
+	limit = limit ? limit : 1000;
+	assert(status == 200 && is_text(member_of(&answer, "count"), "%u", count));
+	assert(str_equal(member_of(&answer, "next"), STR("null")) == (offset + limit >= count));
+	assert(str_equal(member_of(&answer, "previous"), STR("null")) == (offset == 0));
+
+	struct str rows = member_of(&answer, "results");
 
 	while (rows.n > 2) {
 		struct str row = record_text_object(str_slice(rows, 1, rows.n)); /* behind the bracket or the comma */
+		struct object object = object_of(row);
 
-		check(m, offset + n++, row);
+		check(m, offset + n++, &object);
 		rows = str_slice(rows, 1 + row.n, rows.n);
 	}
 	assert(n == (offset >= count ? 0 : count - offset < limit ? count - offset : limit));
@@ -374,7 +403,7 @@ static const struct record *nth_living(const struct record *records, unsigned n,
 	return NULL;
 }
 
-static void check_schedule_row(struct model *m, unsigned nth, struct str row)
+static void check_schedule_row(struct model *m, unsigned nth, const struct object *row)
 {
 	const struct record *record = nth_living(m->schedules, m->schedules_n, nth);
 
@@ -382,7 +411,7 @@ static void check_schedule_row(struct model *m, unsigned nth, struct str row)
 	check_schedule(record, row);
 }
 
-static void check_webhook_row(struct model *m, unsigned nth, struct str row)
+static void check_webhook_row(struct model *m, unsigned nth, const struct object *row)
 {
 	const struct record *record = nth_living(m->webhooks, m->webhooks_n, nth);
 
@@ -399,7 +428,7 @@ static unsigned count_living(const struct record *records, unsigned n)
 	return living;
 }
 
-static void check_failed_row(struct model *m, unsigned nth, struct str row)
+static void check_failed_row(struct model *m, unsigned nth, const struct object *row)
 {
 	unsigned i = m->failures_n;
 	char uuid[UUID_TEXT_BYTES];
@@ -422,7 +451,7 @@ static unsigned count_failed(const struct model *m)
 	return n;
 }
 
-static void check_user_row(struct model *m, unsigned nth, struct str row)
+static void check_user_row(struct model *m, unsigned nth, const struct object *row)
 {
 	assert(is_text(member_of(row, "url"), "\"" RECORDS "user/%lld/\"", (long long)(m->users_n - nth)));
 }
@@ -473,7 +502,8 @@ static void op_token(struct model *m)
 	if (status != 201)
 		return;
 
-	struct str token = member_of(m->answer, "token");
+	struct object answer = object_of(m->answer);
+	struct str token = member_of(&answer, "token");
 
 	assert(token.n == sizeof m->minted + 1 && !str_equal(str_slice(token, 1, 40), str_from(m->minted)));
 	memcpy(m->minted, token.p + 1, 40);
