@@ -117,6 +117,8 @@ static void draw_day_faults(struct world_options *options, uint64_t *dice)
 		options->claim_fail_percent = (unsigned)between(dice, 1, 30);
 	if (chance(dice, 25))
 		options->record_fail_percent = (unsigned)between(dice, 1, 30);
+	if (chance(dice, 10))
+		options->unsent_percent = (unsigned)between(dice, 1, 30);
 	options->request = draw_pace(dice, 75, 20, 4);
 	options->requeue = draw_pace(dice, 30, 60, 12);
 	options->crash = draw_pace(dice, 50, 120, 24);
@@ -227,6 +229,8 @@ void world_print(const struct world_options *options)
 	       options->store_us_max);
 	if (options->claim_fail_percent || options->record_fail_percent)
 		printf(", claims fail %u %%, records %u %%", options->claim_fail_percent, options->record_fail_percent);
+	if (options->unsent_percent)
+		printf(", no socket %u %%", options->unsent_percent);
 	print_pace("requests", &options->request);
 	print_pace("requeues", &options->requeue);
 	print_pace("crashes", &options->crash);

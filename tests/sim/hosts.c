@@ -106,6 +106,11 @@ static void read_request(struct world *world, const struct run *run, uint32_t at
 	buf_release(&text);
 }
 
+void hosts_find_no_socket(struct attempt_end *end, struct wall now)
+{
+	end->outcome = (struct outcome){ .class = OUTCOME_INTERNAL, .is_unsent = true, .started_at = now };
+}
+
 void hosts_receive(struct world *world, const struct run *run, uint32_t attempt, struct attempt_end *end)
 {
 	struct outcome *outcome = &end->outcome;

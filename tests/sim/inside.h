@@ -132,6 +132,8 @@ void engine_job_free(struct engine_job *job);
 /* --- hosts.c --------------------------------------------------------------------------------------------- */
 
 void hosts_name(struct world *world);
+/* What outbound.c says when there is no descriptor left. */
+void hosts_find_no_socket(struct attempt_end *end, struct wall now);
 /* Reads the request of the attempt that has just started, and draws what becomes of it. */
 void hosts_receive(struct world *world, const struct run *run, uint32_t attempt, struct attempt_end *end);
 void hosts_turn(struct world *world, unsigned host);

@@ -188,8 +188,12 @@ static void start(struct world *world, const struct dispatch_action *action)
 	struct attempt_end *end = memory_new(sizeof *end);
 
 	*end = (struct attempt_end){ .slot = action->start.slot, .run_id = run->id };
-	ledger_started(world->ledger, run, action->start.attempt, now_of(world).wall);
-	hosts_receive(world, run, action->start.attempt, end);
+	if (is_refused(world, world->options->unsent_percent)) {
+		hosts_find_no_socket(end, now_of(world).wall);
+	} else {
+		ledger_started(world->ledger, run, action->start.attempt, now_of(world).wall);
+		hosts_receive(world, run, action->start.attempt, end);
+	}
 	trace(world, 1, run->id * 64 + action->start.attempt);
 	tell(world, "run %" PRId64 " of schedule %u, planned %.6f s ago, attempt %u: %s after %" PRId64 " ms", run->id,
 	     ledger_schedule(world->ledger, run->schedule_uuid),

@@ -193,8 +193,10 @@ static void settle(struct world *world)
 
 static void end_attempt(struct world *world, const struct attempt_end *end)
 {
-	ledger_replied(world->ledger, end->run_id, end->has_answer ? &end->answer : NULL, now_of(world).wall);
-	ledger_answered(world->ledger, end->run_id, &end->outcome);
+	if (!end->outcome.is_unsent) {
+		ledger_replied(world->ledger, end->run_id, end->has_answer ? &end->answer : NULL, now_of(world).wall);
+		ledger_answered(world->ledger, end->run_id, &end->outcome);
+	}
 	service_step(world, (struct dispatch_event){ .kind = DISPATCH_DONE, .done = { end->slot, &end->outcome } });
 }
 

@@ -46,6 +46,7 @@ struct world_options {
 	int64_t lateness_us_max; /* P6 is checked, on host 1 alone when there are steady schedules; 0 = not */
 	int64_t store_us_max;	 /* a job's time until it runs, and the same again until it is answered */
 	unsigned claim_fail_percent, record_fail_percent;
+	unsigned unsent_percent; /* of starts: no descriptor is left */
 	struct pace request, requeue, clock, crash, drain, disk, host;
 	int64_t busy_us_mean, quiet_us_mean; /* dense times and those between them; 0: it is always dense */
 	int64_t down_us_max;		     /* how long a crash keeps the service away */

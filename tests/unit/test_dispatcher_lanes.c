@@ -297,6 +297,34 @@ static void a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place(v
 	rig_free(rig);
 }
 
+/* The clock was set back while runs were parked, so some come back before their instants: when the lane clogs again, those
+ * that are due go back to the store, and the others must not overtake them. */
+static void what_waits_for_its_instant_stays_behind_what_is_parked(void **state)
+{
+	struct rig *rig = rig_parked();
+
+	(void)state;
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
+	for (uint32_t i = 0; i < 8; i++)
+		rig_done(rig, rig->starts[i].slot, delivered);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_claimed_n(rig, 3000, 2, 5, T0 + S, (struct claimed){ .of_lane = true, .lane = 5 });
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).slow_lanes, 0);
+	rig_hint(rig, T0);
+	rig_forget(rig);
+	rig_claimed_n(rig, 1000, 770, 5, T0, (struct claimed){ 0 });
+	rig_pass(rig, 130 * MS);
+	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).slow_lanes, 1);
+	assert_in_range(rig->records_n, 700, 770);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	rig_pass(rig, S);
+	assert_int_equal(rig->records_n, 2);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(rig->records[i].run->id, 3000 + i);
+	rig_free(rig);
+}
+
 /* What an ordinary claim brings may have been parked before: nothing newer of the lane may be fetched until it is
  * parked again. */
 static void a_lane_claim_waits_for_the_ordinary_one_and_goes_first_then(void **state)
@@ -519,6 +547,7 @@ int main(void)
 		cmocka_unit_test(parked_runs_come_back_in_order_as_the_lane_moves),
 		cmocka_unit_test(a_clock_set_back_lets_no_parked_run_overtake),
 		cmocka_unit_test(a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place),
+		cmocka_unit_test(what_waits_for_its_instant_stays_behind_what_is_parked),
 		cmocka_unit_test(a_lane_claim_waits_for_the_ordinary_one_and_goes_first_then),
 		cmocka_unit_test(a_failed_lane_claim_comes_again),
 		cmocka_unit_test(a_burst_to_a_quick_host_is_not_parked),
