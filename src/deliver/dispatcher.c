@@ -459,20 +459,6 @@ static bool is_clogged(struct dispatcher *d, struct lane *lane)
 	return clogged;
 }
 
-/* What waits for its instant is younger than what is ready, whatever it was claimed as, and is to stay behind it. */
-static void park_surplus(struct dispatcher *d, uint32_t index)
-{
-	struct held *held = &d->held;
-	struct lane *lane = &held->lanes[index];
-
-	held_lane_set_slow(held, index, true);
-	while (lane->ready_n > held->lane_reserve)
-		park(d, lane->ready.last);
-	for (uint32_t slot = 0; slot < held->runs_max; slot++)
-		if (held->runs[slot].state == HELD_WAITING && held->runs[slot].lane == index)
-			held->runs[slot].of_lane = false;
-}
-
 static void park_clogged(struct dispatcher *d)
 {
 	struct held *held = &d->held;
@@ -483,8 +469,11 @@ static void park_clogged(struct dispatcher *d)
 	for (uint32_t i = 0; i < held->lanes_top && held->slow_n < DISPATCH_SLOW_LANES_MAX; i++) {
 		struct lane *lane = &held->lanes[i];
 
-		if (lane->in_use && is_clogged(d, lane))
-			park_surplus(d, i);
+		if (!lane->in_use || !is_clogged(d, lane))
+			continue;
+		held_lane_set_slow(held, i, true);
+		while (lane->ready_n > held->lane_reserve)
+			park(d, lane->ready.last);
 	}
 }
 

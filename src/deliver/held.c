@@ -261,6 +261,9 @@ void held_lane_set_slow(struct held *held, uint32_t index, bool is_slow)
 	assert(lane->is_slow != is_slow);
 	lane->is_slow = is_slow;
 	held->slow_n += is_slow ? 1 : UINT32_MAX;
+	for (uint32_t slot = 0; is_slow && slot < held->runs_max; slot++)
+		if (held->runs[slot].state == HELD_WAITING && held->runs[slot].lane == index)
+			held->runs[slot].of_lane = false;
 	held_lane_settle(held, index);
 }
 

@@ -113,6 +113,7 @@ static inline uint32_t held_used(const struct held *held)
 
 /* HELD_NONE when nothing of that lane is known. */
 uint32_t held_lane_find(const struct held *held, int64_t lane_id);
+/* What waits for its instant then is younger than what will be parked, whatever it was claimed as. */
 void held_lane_set_slow(struct held *held, uint32_t lane, bool is_slow);
 /* To be called after changing has_parked or is_claiming: keeps the queue of hungry lanes, and lets the lane go when
  * nothing speaks of it. */

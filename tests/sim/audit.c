@@ -23,6 +23,7 @@ enum { AUDIT_SCHEDULES_MAX = 32768 };
 struct line {
 	bool is_known;	 /* the oracle can read it */
 	bool is_pending; /* an edit is on its way */
+	bool is_vague;	 /* `from` and `until` say nothing: the clock was changed between them */
 	bool is_deleted, is_enabled, has_frequency, was_edited;
 	enum catch_up catch_up;
 	struct oracle oracle;
@@ -209,16 +210,17 @@ void audit_defined(struct audit *audit, const struct schedule *schedule, struct 
 	struct wall anchor = read_schedule(audit, schedule);
 	bool is_new = line->interval.p == NULL, is_same;
 	struct oracle oracle;
-	bool is_known = oracle_read(definition, anchor, &oracle) && !wall_is_after(from, until);
+	bool is_known = oracle_read(definition, anchor, &oracle), is_vague = wall_is_after(from, until);
 
 	is_same = is_known && line->is_known && is_same_timing(&line->oracle, &oracle) &&
 		  line->is_enabled == definition->enabled;
-	if (is_known && oracle.has_interval && (is_new || !str_equal(line->interval, definition->interval)))
+	if (!is_vague && oracle.has_interval && (is_new || !str_equal(line->interval, definition->interval)))
 		promise(anchor.us >= from.us && anchor.us <= until.us, "P6", 0,
 			"an interval does not count from its edit");
 	if (!is_same) {
 		line->from = from;
 		line->until = until;
+		line->is_vague = is_vague;
 	}
 	audit->sums.unread += is_new && !is_known;
 	line->was_edited = !is_new;
@@ -305,7 +307,7 @@ static void check_place(const struct line *line, const struct piece *piece)
 	struct wall first, last;
 
 	hold(piece->from.us > line->covered.us, "I13", line, piece, "planned instants must increase");
-	if (!line->is_known || line->is_pending || !oracle_covers(&line->oracle, piece->from) ||
+	if (!line->is_known || line->is_pending || line->is_vague || !oracle_covers(&line->oracle, piece->from) ||
 	    !oracle_covers(&line->oracle, piece->to) || !oracle_covers(&line->oracle, line->until))
 		return;
 	if (line->oracle.has_once) {
@@ -358,6 +360,11 @@ void audit_look(struct audit *audit, const struct audit_claim *claim)
 		check_catch_up(line, piece, claim);
 		hold(piece->to.us <= claim->until.us, "I13", line, piece, "planned ahead of what was asked for");
 		line->covered = piece->to;
+		/* What follows, follows this one. */
+		if (line->is_vague && !line->is_pending) {
+			line->from = line->until = piece->to;
+			line->is_vague = false;
+		}
 	}
 }
 
@@ -374,7 +381,7 @@ void audit_settled(struct audit *audit, struct wall now, int64_t grace_us)
 		const struct line *line = &audit->lines[i];
 		struct wall next;
 
-		if (!line->is_known || line->is_pending || line->is_deleted || !line->is_enabled ||
+		if (!line->is_known || line->is_pending || line->is_vague || line->is_deleted || !line->is_enabled ||
 		    line->has_frequency || (line->oracle.has_once && line->was_edited) ||
 		    !oracle_covers(&line->oracle, now))
 			continue;

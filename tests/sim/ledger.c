@@ -24,11 +24,12 @@ struct entry {
 	bool is_flying;
 	bool has_started;
 	bool may_have_started; /* it was leased to a process that died */
-	unsigned version;      /* of the schedule, when it was first seen */
-	uint64_t body;	       /* of the first attempt */
-	uint32_t attempt;      /* the highest that started */
-	uint32_t recorded;     /* attempts on record */
-	unsigned answered_in;  /* life of the process in which a 2xx was read; 0 = never */
+	bool was_unsent;
+	unsigned version;     /* of the schedule, when it was first seen */
+	uint64_t body;	      /* of the first attempt */
+	uint32_t attempt;     /* the highest that started */
+	uint32_t recorded;    /* attempts on record */
+	unsigned answered_in; /* life of the process in which a 2xx was read; 0 = never */
 	uint32_t budget;
 	int64_t lane;
 	bool is_over; /* delivered or failed, on record; or its schedule is deleted */
@@ -305,6 +306,11 @@ static void check_room(const struct ledger *ledger, int64_t run_id, int64_t lane
 	promise(of_lane <= ledger->options.lane_in_flight_max, "I12", run_id, "more to one host than allowed");
 }
 
+void ledger_unsent(struct ledger *ledger, int64_t run_id)
+{
+	entry_of(ledger, run_id)->was_unsent = true;
+}
+
 void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attempt, struct wall now)
 {
 	struct entry *entry = entry_of(ledger, run->id);
@@ -327,7 +333,8 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 		promise(!schedule->versions_n || is_body_of(schedule, entry->version, body), "I5", run->id,
 			"not the body of its schedule");
 		/* One that may have been sent before its process died stays with the host it was for. */
-		bool stays_behind = entry->may_have_started && run->lane != schedule->started_lane;
+		bool stays_behind =
+			entry->was_unsent || (entry->may_have_started && run->lane != schedule->started_lane);
 
 		promise(entry->planned_at.us > schedule->started_at.us || stays_behind, "P10", run->id,
 			"first attempts must start in planned order");

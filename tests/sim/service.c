@@ -190,6 +190,7 @@ static void start(struct world *world, const struct dispatch_action *action)
 	*end = (struct attempt_end){ .slot = action->start.slot, .run_id = run->id };
 	if (is_refused(world, world->options->unsent_percent)) {
 		hosts_find_no_socket(end, now_of(world).wall);
+		ledger_unsent(world->ledger, run->id);
 	} else {
 		ledger_started(world->ledger, run, action->start.attempt, now_of(world).wall);
 		hosts_receive(world, run, action->start.attempt, end);

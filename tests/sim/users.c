@@ -306,6 +306,7 @@ static void send_text(struct request *request, const char *method, struct str pa
 	buf_add(text, STR("\r\n"));
 	buf_add(text, body);
 	world->sums.requests++;
+	tell(world, "%s %.*s %.*s", method, STR_ARG(path), STR_ARG(body));
 	request->sent_at = now_of(world).wall;
 	request->clock_steps = world->sums.clock_steps;
 	*users->open_end = request;
