@@ -14,6 +14,10 @@
 
 enum { RETENTION_DAYS_MAX = 36500 };
 
+/* A number of days as the option's text. */
+#define DAYS(n) DAYS_TEXT(n)
+#define DAYS_TEXT(n) #n " days"
+
 enum option_index {
 	OPTION_LISTEN,
 	OPTION_DATABASE,
@@ -51,10 +55,11 @@ static const struct option options[OPTIONS_N] = {
 				   "wrong credentials per address before 429; 0 = no limit", false, false },
 	[OPTION_INTERVAL_MIN] = { "--interval-min", "SCHEDULER_INTERVAL_MIN", "SECONDS", "1",
 				  "the smallest interval taken", false, false },
-	[OPTION_RETENTION] = { "--retention", "SCHEDULER_RETENTION", "INTERVAL", "7 days",
+	[OPTION_RETENTION] = { "--retention", "SCHEDULER_RETENTION", "INTERVAL", DAYS(STORE_RETENTION_DAYS),
 			       "how long delivered, cancelled and skipped runs are kept", false, false },
-	[OPTION_RETENTION_FAILED] = { "--retention-failed", "SCHEDULER_RETENTION_FAILED", "INTERVAL", "30 days",
-				      "how long failed runs and tasks are kept", false, false },
+	[OPTION_RETENTION_FAILED] = { "--retention-failed", "SCHEDULER_RETENTION_FAILED", "INTERVAL",
+				      DAYS(STORE_RETENTION_FAILED_DAYS), "how long failed runs and tasks are kept",
+				      false, false },
 	[OPTION_CA_FILE] = { "--ca-file", "SCHEDULER_CA_FILE", "FILE", NULL,
 			     "roots for https endpoints beside the system's", false, false },
 	[OPTION_DNS_SERVERS] = { "--dns-servers", "SCHEDULER_DNS_SERVERS", "LIST", NULL,

@@ -86,8 +86,9 @@ static struct store *store_new(const struct store_settings *settings, bool is_wr
 	store->metrics_authorization = arena_copy(&store->arena, settings->metrics_authorization);
 	store->interval_us_min = settings->interval_us_min > 0 ? settings->interval_us_min : US_PER_SECOND;
 	store->attempts_max = settings->attempts_max ? settings->attempts_max : retry_policy_default.attempts_max;
-	store->retention_us = settings->retention_us ? settings->retention_us : 7 * US_PER_DAY;
-	store->retention_failed_us = settings->retention_failed_us ? settings->retention_failed_us : 30 * US_PER_DAY;
+	store->retention_us = settings->retention_us ? settings->retention_us : STORE_RETENTION_DAYS * US_PER_DAY;
+	store->retention_failed_us = settings->retention_failed_us ? settings->retention_failed_us
+								   : STORE_RETENTION_FAILED_DAYS * US_PER_DAY;
 	assert(store->retention_us <= store->retention_failed_us);
 	store->zones = zonefile_cache_new(NULL);
 	return store;

@@ -21,6 +21,10 @@ struct store;
 
 /* --- opening --------------------------------------------------------------------------------------------- */
 
+/* How long history is kept unless the settings say otherwise. */
+#define STORE_RETENTION_DAYS 7
+#define STORE_RETENTION_FAILED_DAYS 30
+
 struct store_settings {
 	struct str url;		/* "sqlite:PATH" */
 	struct str key_file;	/* of the key that seals secrets; absent: PATH + ".key", made (mode 0600) with a new
@@ -32,7 +36,7 @@ struct store_settings {
 				  */
 	int64_t reserve_bytes;	 /* of room kept on the disk for results, in PATH + ".reserve"; 0: none */
 	uint32_t attempts_max;	 /* budget of a new or requeued run; 0: that of retry_policy_default */
-	/* How long history is kept: delivered, cancelled, skipped; failed, at least as long. 0: 7 days, 30 days. */
+	/* How long history is kept: delivered, cancelled, skipped; failed, at least as long. 0: the days above. */
 	int64_t retention_us, retention_failed_us;
 };
 
