@@ -22,7 +22,7 @@ test: test-build
 	@$(PYTHON) tools/run_tests.py build/test
 
 test-build: deps-test
-	@test -f build/test/build.ninja || meson setup build/test -Db_sanitize=$(SANITIZE) -Db_lundef=false
+	@test -f build/test/build.ninja || meson setup build/test -Db_sanitize=$(SANITIZE) -Db_lundef=false -Dfailpoints=true
 	@test -f build/clang/build.ninja || CC=$(CLANG) meson setup build/clang
 	ninja -C build/clang
 	ninja -C build/test
