@@ -23,7 +23,7 @@ enum { AUDIT_SCHEDULES_MAX = 32768 };
 struct line {
 	bool is_known;	 /* the oracle can read it */
 	bool is_pending; /* an edit is on its way */
-	bool is_vague;	 /* `from` and `until` say nothing: the clock was changed between them */
+	bool is_vague;	 /* `from` and `until` say nothing: the clock was changed between them, or history is gone */
 	bool is_deleted, is_enabled, has_frequency, was_edited;
 	enum catch_up catch_up;
 	struct oracle oracle;
@@ -351,6 +351,8 @@ void audit_look(struct audit *audit, const struct audit_claim *claim)
 		return;
 	read_pieces(audit);
 	audit->sums.looks++;
+	for (unsigned i = 0; claim->is_purged && i < audit->lines_n; i++)
+		audit->lines[i].is_vague = true;
 	qsort(audit->pieces, audit->pieces_n, sizeof *audit->pieces, compare);
 	for (size_t i = 0; i < audit->pieces_n; i++) {
 		const struct piece *piece = &audit->pieces[i];

@@ -15,6 +15,7 @@ struct audit;
 /* What it was asked for with: store/store.h. */
 struct audit_claim {
 	struct wall now, until, missed_before;
+	bool is_purged; /* history was deleted in the same commit: old skipped ranges may be gone already */
 };
 
 struct audit_sums {

@@ -93,6 +93,7 @@ struct world {
 	struct catch_up_books *catch_up; /* NULL but in T24's histories */
 	struct audit *audit;
 	struct audit_claim planned; /* the last claim that was committed */
+	bool is_group_purged;	    /* the last commit deleted history */
 	struct ledger *ledger;
 	int64_t lanes[HOSTS_MAX];
 	bool is_ill[HOSTS_MAX]; /* answers nobody just now */

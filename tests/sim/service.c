@@ -329,7 +329,8 @@ static void book_plan(struct world *world, const struct engine_job *job)
 	ledger_steps(world->ledger, job->steps, job->claim.room);
 	world->planned = (struct audit_claim){ .now = job->claim.now,
 					       .until = job->claim.until,
-					       .missed_before = job->claim.missed_before };
+					       .missed_before = job->claim.missed_before,
+					       .is_purged = world->is_group_purged };
 	audit_look(world->audit, &world->planned);
 	if (!job->batch.more)
 		catch_up_planned(world->catch_up);
@@ -380,11 +381,21 @@ static void put_in_doubt(struct world *world, struct engine_job *job)
 	}
 }
 
+static struct engine_job *job_of(struct mail *mail)
+{
+	return ((struct store_job *)(void *)mail)->ctx;
+}
+
 /* Answers to the engine: the books at once, the dispatcher later. */
 static void take_answers(struct world *world, bool is_heard)
 {
-	for (struct mail *mail = mailbox_take_all(&world->answers), *next; mail; mail = next) {
-		struct engine_job *job = ((struct store_job *)(void *)mail)->ctx;
+	struct mail *all = mailbox_take_all(&world->answers);
+
+	world->is_group_purged &= all == NULL;
+	for (struct mail *mail = all; mail; mail = mail->next)
+		world->is_group_purged |= job_of(mail)->kind == ENGINE_PURGE;
+	for (struct mail *mail = all, *next; mail; mail = next) {
+		struct engine_job *job = job_of(mail);
 		bool ok = job->job.result == ERR_OK;
 
 		next = mail->next;
