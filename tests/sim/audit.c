@@ -14,6 +14,7 @@
 #include "deliver/id_map.h"
 #include "ledger.h"
 #include "oracle.h"
+#include "store/store.h"
 
 enum { AUDIT_SCHEDULES_MAX = 32768 };
 
@@ -36,7 +37,8 @@ struct audit {
 	sqlite3 *db;
 	sqlite3_stmt *runs, *skips, *schedule, *newest;
 	int64_t run_id, skip_id; /* the newest seen */
-	bool is_blind;		 /* the newest seen was purged: what is new cannot be told any more */
+	int64_t kept_run_id;	 /* the newest that must still be there */
+	struct wall newest_at;	 /* when something was last put on record */
 	struct line *lines;
 	unsigned lines_n;
 	struct id_map by_uuid;
@@ -108,13 +110,22 @@ static bool next_row(struct audit *audit, sqlite3_stmt *statement)
 	return code == SQLITE_ROW;
 }
 
-static bool has_all(struct audit *audit)
+/* The newest ids on record. */
+static void read_newest(struct audit *audit, int64_t *run_id, int64_t *skip_id)
 {
-	bool has = next_row(audit, audit->newest) && sqlite3_column_int64(audit->newest, 0) >= audit->run_id &&
-		   sqlite3_column_int64(audit->newest, 1) >= audit->skip_id;
-
+	promise(next_row(audit, audit->newest), "audit", 0, sqlite3_errmsg(audit->db));
+	*run_id = sqlite3_column_int64(audit->newest, 0);
+	*skip_id = sqlite3_column_int64(audit->newest, 1);
 	sqlite3_reset(audit->newest);
-	return has;
+}
+
+static void check_all_is_there(struct audit *audit)
+{
+	int64_t run_id, skip_id;
+
+	read_newest(audit, &run_id, &skip_id);
+	promise(run_id >= audit->kept_run_id && skip_id >= audit->skip_id, "P1", 0,
+		"what was on record is not any more");
 }
 
 /* The installation id of which run ids are made. */
@@ -138,7 +149,7 @@ void audit_open(struct audit *audit, const char *path, uint8_t installation[16])
 					 "ON d.id = s.definition_id WHERE s.uuid = ?1");
 	audit->newest = prepare(audit, "SELECT coalesce((SELECT max(id) FROM runs), 0), coalesce((SELECT max(id) FROM "
 				       "skips), 0)");
-	promise(audit->is_blind || has_all(audit), "P1", 0, "what was on record is not any more");
+	check_all_is_there(audit);
 	read_installation(audit, installation);
 }
 
@@ -165,9 +176,19 @@ void audit_unchanged(struct audit *audit, const uint8_t uuid[16])
 	line_of(audit, uuid)->is_pending = false;
 }
 
-void audit_purged(struct audit *audit)
+void audit_purged(struct audit *audit, struct wall now, bool is_clock_steady)
 {
-	audit->is_blind |= audit->db && !has_all(audit);
+	int64_t run_id, skip_id;
+
+	if (!audit->db)
+		return;
+	read_newest(audit, &run_id, &skip_id);
+	promise((run_id >= audit->kept_run_id && skip_id >= audit->skip_id) || !is_clock_steady ||
+			now.us - audit->newest_at.us >= STORE_RETENTION_DAYS * US_PER_DAY,
+		"P1", run_id, "history was deleted before its time");
+	/* Ids of runs are not used twice, those of ranges are. */
+	audit->kept_run_id = run_id < audit->kept_run_id ? run_id : audit->kept_run_id;
+	audit->skip_id = skip_id < audit->skip_id ? skip_id : audit->skip_id;
 }
 
 void audit_deleted(struct audit *audit, const uint8_t uuid[16])
@@ -261,7 +282,7 @@ static void read_pieces(struct audit *audit)
 
 		piece->to = piece->from;
 		piece->count = 1;
-		piece->run_id = audit->run_id = sqlite3_column_int64(audit->runs, 0);
+		piece->run_id = audit->run_id = audit->kept_run_id = sqlite3_column_int64(audit->runs, 0);
 		audit->sums.runs++;
 	}
 	sqlite3_bind_int64(audit->skips, 1, audit->skip_id);
@@ -307,7 +328,7 @@ static void check_place(const struct line *line, const struct piece *piece)
 	struct wall first, last;
 
 	hold(piece->from.us > line->covered.us, "I13", line, piece, "planned instants must increase");
-	if (!line->is_known || line->is_pending || line->is_vague || !oracle_covers(&line->oracle, piece->from) ||
+	if (!line->is_known || line->is_pending || !oracle_covers(&line->oracle, piece->from) ||
 	    !oracle_covers(&line->oracle, piece->to) || !oracle_covers(&line->oracle, line->until))
 		return;
 	if (line->oracle.has_once) {
@@ -321,7 +342,7 @@ static void check_place(const struct line *line, const struct piece *piece)
 	hold(oracle_count(&line->oracle, piece->from, piece->to) == piece->count, "I1", line, piece,
 	     "a skipped range counts wrongly");
 	/* A run that an edit has taken back gives its place of the frequency to a later occurrence. */
-	if (line->has_frequency)
+	if (line->has_frequency || line->is_vague)
 		return;
 	hold(oracle_next(&line->oracle, wall_max(line->covered, line->from), &first) &&
 		     oracle_next(&line->oracle, wall_max(line->covered, line->until), &last) &&
@@ -347,12 +368,14 @@ static void check_catch_up(const struct line *line, const struct piece *piece, c
 
 void audit_look(struct audit *audit, const struct audit_claim *claim)
 {
-	if (audit->is_blind || !audit->db)
+	if (!audit->db)
 		return;
 	read_pieces(audit);
 	audit->sums.looks++;
 	for (unsigned i = 0; claim->is_purged && i < audit->lines_n; i++)
 		audit->lines[i].is_vague = true;
+	if (audit->pieces_n)
+		audit->newest_at = claim->now;
 	qsort(audit->pieces, audit->pieces_n, sizeof *audit->pieces, compare);
 	for (size_t i = 0; i < audit->pieces_n; i++) {
 		const struct piece *piece = &audit->pieces[i];
@@ -377,8 +400,6 @@ struct wall audit_covered(struct audit *audit, const uint8_t uuid[16])
 
 void audit_settled(struct audit *audit, struct wall now, int64_t grace_us)
 {
-	if (audit->is_blind)
-		return;
 	for (unsigned i = 0; i < audit->lines_n; i++) {
 		const struct line *line = &audit->lines[i];
 		struct wall next;

@@ -39,8 +39,9 @@ void audit_unchanged(struct audit *audit, const uint8_t uuid[16]);
  * meanwhile, and nothing is expected of it. */
 void audit_defined(struct audit *audit, const struct schedule *schedule, struct wall from, struct wall until);
 void audit_deleted(struct audit *audit, const uint8_t uuid[16]);
-/* History beyond its retention was deleted. */
-void audit_purged(struct audit *audit);
+/* History beyond its retention was deleted; of a clock that was never changed it is known how old that must have been.
+ */
+void audit_purged(struct audit *audit, struct wall now, bool is_clock_steady);
 /* A claim was committed. Nothing happens while it is closed. */
 void audit_look(struct audit *audit, const struct audit_claim *claim);
 /* The instant up to which occurrences of that schedule are on record. */

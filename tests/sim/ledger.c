@@ -24,12 +24,11 @@ struct entry {
 	bool is_flying;
 	bool has_started;
 	bool may_have_started; /* it was leased to a process that died */
-	bool was_unsent;
-	unsigned version;     /* of the schedule, when it was first seen */
-	uint64_t body;	      /* of the first attempt */
-	uint32_t attempt;     /* the highest that started */
-	uint32_t recorded;    /* attempts on record */
-	unsigned answered_in; /* life of the process in which a 2xx was read; 0 = never */
+	unsigned version;      /* of the schedule, when it was first seen */
+	uint64_t body;	       /* of the first attempt */
+	uint32_t attempt;      /* the highest that started */
+	uint32_t recorded;     /* attempts on record */
+	unsigned answered_in;  /* life of the process in which a 2xx was read; 0 = never */
 	uint32_t budget;
 	int64_t lane;
 	bool is_over; /* delivered or failed, on record; or its schedule is deleted */
@@ -43,9 +42,11 @@ struct entry {
 };
 
 struct schedule_entry {
-	struct wall planned_at; /* the newest */
-	struct wall started_at; /* planned instant of the newest first attempt */
-	int64_t started_lane;	/* of that */
+	struct wall planned_at;	   /* the newest */
+	struct wall started_at;	   /* planned instant of the newest first attempt */
+	int64_t started_lane;	   /* of that */
+	struct wall unsent_at;	   /* when one of its runs last found no socket */
+	struct wall excused_until; /* planned instant of the newest run that started in such a moment */
 	struct wall edited_at;
 	enum overlap overlap;
 	unsigned flying_n;
@@ -136,8 +137,10 @@ unsigned ledger_schedule(struct ledger *ledger, const uint8_t uuid[16])
 	if (ledger->schedules_n % 64 == 0)
 		ledger->schedules =
 			memory_resize(ledger->schedules, (ledger->schedules_n + 64) * sizeof *ledger->schedules);
-	ledger->schedules[ledger->schedules_n] =
-		(struct schedule_entry){ .planned_at = { WALL_US_MIN - 1 }, .started_at = { WALL_US_MIN - 1 } };
+	ledger->schedules[ledger->schedules_n] = (struct schedule_entry){ .planned_at = { WALL_US_MIN - 1 },
+									  .started_at = { WALL_US_MIN - 1 },
+									  .unsent_at = { WALL_US_MIN - 1 },
+									  .excused_until = { WALL_US_MIN - 2 } };
 	memcpy(ledger->schedules[ledger->schedules_n].uuid, uuid, 16);
 	id_map_insert(&ledger->by_uuid, key_of(uuid), ledger->schedules_n);
 	return ledger->schedules_n++;
@@ -306,9 +309,9 @@ static void check_room(const struct ledger *ledger, int64_t run_id, int64_t lane
 	promise(of_lane <= ledger->options.lane_in_flight_max, "I12", run_id, "more to one host than allowed");
 }
 
-void ledger_unsent(struct ledger *ledger, int64_t run_id)
+void ledger_unsent(struct ledger *ledger, int64_t run_id, struct wall now)
 {
-	entry_of(ledger, run_id)->was_unsent = true;
+	ledger->schedules[entry_of(ledger, run_id)->schedule].unsent_at = now;
 }
 
 void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attempt, struct wall now)
@@ -333,12 +336,14 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 		promise(!schedule->versions_n || is_body_of(schedule, entry->version, body), "I5", run->id,
 			"not the body of its schedule");
 		/* One that may have been sent before its process died stays with the host it was for. */
-		bool stays_behind =
-			entry->was_unsent || (entry->may_have_started && run->lane != schedule->started_lane);
+		bool stays_behind = entry->may_have_started && run->lane != schedule->started_lane;
 
-		promise(entry->planned_at.us > schedule->started_at.us || stays_behind, "P10", run->id,
-			"first attempts must start in planned order");
-		if (!stays_behind) {
+		promise(entry->planned_at.us > schedule->started_at.us || stays_behind ||
+				schedule->started_at.us <= schedule->excused_until.us,
+			"P10", run->id, "first attempts must start in planned order");
+		if (schedule->unsent_at.us == now.us)
+			schedule->excused_until = wall_max(schedule->excused_until, entry->planned_at);
+		if (!stays_behind && entry->planned_at.us > schedule->started_at.us) {
 			schedule->started_at = entry->planned_at;
 			schedule->started_lane = run->lane;
 		}

@@ -46,8 +46,9 @@ void ledger_claimed(struct ledger *ledger, const struct run *run);
 /* A notice asks for the run's present lease back: it must not start on it any more. */
 void ledger_revoked(struct ledger *ledger, int64_t run_id);
 void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attempt, struct wall now);
-/* It should have started and found no socket; those that were asked to start with it may have found one. */
-void ledger_unsent(struct ledger *ledger, int64_t run_id);
+/* It should have started and found no socket; a younger run that was asked to start at this instant, too, may have
+ * found one. */
+void ledger_unsent(struct ledger *ledger, int64_t run_id, struct wall now);
 /* The bytes of the attempt that has just started. */
 void ledger_sent(struct ledger *ledger, int64_t run_id, struct str request, struct wall now);
 /* The wall clock was changed: what is to be tried again later is so by another clock (P8). */

@@ -190,7 +190,7 @@ static void start(struct world *world, const struct dispatch_action *action)
 	*end = (struct attempt_end){ .slot = action->start.slot, .run_id = run->id };
 	if (is_refused(world, world->options->unsent_percent)) {
 		hosts_find_no_socket(end, now_of(world).wall);
-		ledger_unsent(world->ledger, run->id);
+		ledger_unsent(world->ledger, run->id, now_of(world).wall);
 	} else {
 		ledger_started(world->ledger, run, action->start.attempt, now_of(world).wall);
 		hosts_receive(world, run, action->start.attempt, end);
@@ -349,7 +349,7 @@ static void book(struct world *world, const struct engine_job *job)
 	if (job->kind == ENGINE_CLAIM && !job->claim.of_lane)
 		book_plan(world, job);
 	if (job->kind == ENGINE_PURGE)
-		audit_purged(world->audit);
+		audit_purged(world->audit, job->now, world->options->clock.busy_us == 0);
 	for (uint32_t i = 0; job->kind == ENGINE_RECORD && i < job->n; i++)
 		if (!job->records[i].was_fenced)
 			tell(world, "run %" PRId64 " is recorded, as %d", job->records[i].run_id,

@@ -153,7 +153,7 @@ static int run_scenario(const char *name, struct rig *rig)
 				sum(host_turns) sum(catch_up_gaps) sum(catch_up_runs) sum(ledger.runs)                 \
 					sum(ledger.delivered) sum(ledger.failed) sum(ledger.duplicates)                \
 						sum(ledger.watched) sum(audit.looks) sum(audit.skipped)                \
-							sum(audit.settled)
+							sum(audit.settled) sum(unsettled)
 
 static void add(struct world_sums *total, const struct world_sums *sums)
 {

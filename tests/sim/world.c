@@ -182,6 +182,7 @@ static void settle(struct world *world)
 			plan(world, SETTLED, SETTLE_US);
 			return;
 		}
+		world->sums.unsettled++;
 	} else {
 		audit_settled(world->audit, now_of(world).wall, SETTLE_US / 2);
 	}

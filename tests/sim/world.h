@@ -63,6 +63,7 @@ struct world_sums {
 	uint64_t events, steps, starts, parks, crashes, drains, power_cuts, failed_starts, clock_steps, disk_faults,
 		disk_full;
 	uint64_t requests, answers_2xx, answers_4xx, answers_503, unanswered, refused_connections, audits, audited;
+	uint64_t unsettled; /* worlds that were switched off before all that was due could be on record */
 	uint64_t store_turns, store_jobs, host_turns, catch_up_gaps, catch_up_runs;
 	struct ledger_sums ledger;
 	struct audit_sums audit;
