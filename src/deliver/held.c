@@ -10,8 +10,8 @@
 
 enum {
 	HEAP_CHILDREN = 4,
-	QUEUE_STEPS_MAX = 1000, /* how far an old run may overtake in its lane's queue; runs of one schedule come in
-				   order anyway */
+	QUEUE_STEPS_MAX = 1000, /* so far from either end of its lane's queue a run's place is looked for; runs of one
+				   schedule come in order anyway */
 };
 
 /* --- the heap of WAITING runs --- */
@@ -129,18 +129,22 @@ static bool is_run_before(const struct run *a, const struct run *b)
 	return a->start_at.us != b->start_at.us ? a->start_at.us < b->start_at.us : a->id < b->id;
 }
 
-/* Behind the last one that is older. Runs come nearly in order, so this looks at one or two; one older than all goes to
- * the front at once. */
+/* Behind the last one that is older, looked for from both ends: claimed runs come nearly in order, and one that found no
+ * socket belongs near the front. */
 static void ready_insert(struct held *held, struct lane *lane, uint32_t slot)
 {
 	const struct run *run = held->runs[slot].run;
-	uint32_t prev = lane->ready.last;
+	uint32_t prev = lane->ready.last, next = lane->ready.first;
 
-	if (lane->ready.first != HELD_NONE && is_run_before(run, held->runs[lane->ready.first].run))
-		prev = HELD_NONE;
 	for (uint32_t steps = 0;
-	     prev != HELD_NONE && steps < QUEUE_STEPS_MAX && is_run_before(run, held->runs[prev].run); steps++)
+	     prev != HELD_NONE && steps < QUEUE_STEPS_MAX && is_run_before(run, held->runs[prev].run); steps++) {
+		if (is_run_before(run, held->runs[next].run)) {
+			prev = held->runs[next].prev;
+			break;
+		}
 		prev = held->runs[prev].prev;
+		next = held->runs[next].next;
+	}
 	queue_insert(held, &lane->ready, slot, prev);
 }
 
