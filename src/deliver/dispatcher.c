@@ -21,7 +21,8 @@
 #define PARK_WINDOW_US (100 * US_PER_MS)  /* progress is measured over at least this */
 #define PARK_DRAIN_US US_PER_SECOND	  /* a lane that needs longer than this for what it has in memory is slow */
 #define PARK_REST_US (60 * US_PER_SECOND) /* then an ordinary claim finds a parked run, whatever was forgotten */
-#define REST_US US_PER_SECOND /* so long a run waits that found no socket, or an attempt of it still in our hands */
+/* So long waits the lane of a run that found no socket, or a run of which an attempt is still in our hands. */
+#define REST_US US_PER_SECOND
 #define CLAIM_REST_US (30 * US_PER_SECOND) /* however little we know to be due, the store is asked this often */
 #define RUN_BYTES_TYPICAL 1024
 #define PROGRESS_US US_PER_SECOND /* a lane gets more than its share only if an attempt ended within this */
@@ -53,6 +54,7 @@ struct dispatcher {
 	uint64_t run_bytes;	/* of the largest run in the last claim: what the next ones may weigh */
 	struct backoff claims, records;
 	struct boot park_look_at;
+	struct boot rest_ends_at; /* of the first lane that rests and could start something; NEVER_US */
 
 	/* Revoked before the claim's answer that brings them came; a notice may overtake an answer of the same commit.
 	 */
@@ -73,10 +75,14 @@ static uint32_t roll(struct dispatcher *d)
 	return (uint32_t)((x ^ x >> 31) >> 32);
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void hint(struct dispatcher *d, struct wall due_at)
 {
-	if (due_at.us < d->next_due_us)
-		d->next_due_us = due_at.us;
+	d->next_due_us = earlier(d->next_due_us, due_at.us);
 }
 
 /* The last two places are kept for DRAINED and WAKE. */
@@ -103,11 +109,6 @@ static void put_record(struct dispatcher *d, uint32_t slot, enum record_kind kin
 static void put_back(struct dispatcher *d, uint32_t slot)
 {
 	put_record(d, slot, RECORD_RELEASE, d->held.runs[slot].run->start_at);
-}
-
-static bool is_waiting(const struct held_run *run)
-{
-	return run->state == HELD_WAITING || run->state == HELD_READY;
 }
 
 static void park(struct dispatcher *d, uint32_t slot)
@@ -162,7 +163,7 @@ static bool is_collided(struct dispatcher *d, int64_t run_id)
 	struct held *held = &d->held;
 
 	for (uint32_t cursor = 0, slot; (slot = id_map_each(&held->by_id, run_id, &cursor)) != ID_MAP_NONE;) {
-		if (!is_waiting(&held->runs[slot]))
+		if (!held_is_waiting(&held->runs[slot]))
 			return true;
 		held_move(held, slot, HELD_GONE);
 		cursor = 0;
@@ -176,7 +177,8 @@ static void take(struct dispatcher *d, struct run *run, bool of_lane)
 	bool revoked = d->revoked_all || id_map_find(&d->revoked, run->id) != ID_MAP_NONE;
 	uint32_t slot = held_take(&d->held, run);
 
-	d->held.runs[slot].of_lane = of_lane;
+	if (of_lane)
+		held_set_ahead(&d->held, slot);
 	/* Whether the notice was about this lease or about an earlier one, the store knows: a stale lease writes
 	 * nothing. */
 	if (d->is_draining || revoked)
@@ -244,17 +246,20 @@ static enum record_kind decide_failed(struct dispatcher *d, const struct held_ru
 	return RECORD_RETRY;
 }
 
-/* It was no attempt. The first one of a run stays before those of younger runs (P10), so its lane rests with it; others
- * may have a socket open. A run that an edit wants, or one whose wait would move with the wall clock, the store has. */
+/* It was no attempt. The first one of a run stays before those of younger runs (P10), so its lane rests with it: what
+ * is on the wire may end and leave its socket to one more. Others may have a socket open. A run that an edit wants, or
+ * one whose wait would move with the wall clock, the store has. */
 static void on_unsent(struct dispatcher *d, uint32_t slot)
 {
 	struct held_run *run = &d->held.runs[slot];
+	struct lane *lane = &d->held.lanes[run->lane];
 
 	if (d->is_draining || run->is_revoked || run->attempts > 0) {
 		put_record(d, slot, RECORD_RELEASE, wall_add_us(d->now.wall, REST_US));
 	} else {
-		d->held.lanes[run->lane].rests_until = boot_add_us(d->now.boot, REST_US);
 		held_move(&d->held, slot, HELD_READY);
+		lane->rests_until = boot_add_us(d->now.boot, REST_US);
+		lane->rest_flying_n = lane->flying_n;
 	}
 }
 
@@ -279,7 +284,6 @@ static void on_done(struct dispatcher *d, const struct dispatch_event *event)
 	run->outcome = keep_outcome(d, event->done.outcome);
 	lane->window_done_n++;
 	lane->done_at = d->now.boot;
-	lane->rests_until = (struct boot){ 0 }; /* what it used is free */
 	lane->is_hanging = event->done.outcome->class == OUTCOME_TIMEOUT;
 	put_record(d, slot, kind, eligible_at);
 }
@@ -320,7 +324,7 @@ static void revoke(struct dispatcher *d, int64_t run_id)
 
 	for (uint32_t cursor = 0, slot; (slot = id_map_each(&held->by_id, run_id, &cursor)) != ID_MAP_NONE;) {
 		held->runs[slot].is_revoked = true;
-		if (is_waiting(&held->runs[slot])) {
+		if (held_is_waiting(&held->runs[slot])) {
 			put_back(d, slot);
 			cursor = 0;
 		}
@@ -351,7 +355,7 @@ static void on_set_back(struct dispatcher *d, const struct dispatch_event *event
 	for (uint32_t slot = 0; slot < d->held.runs_max; slot++) {
 		struct held_run *run = &d->held.runs[slot];
 
-		if (is_waiting(run) && run->attempts > 0 && wall_is_after(run->run->start_at, d->now.wall))
+		if (held_is_waiting(run) && run->attempts > 0 && wall_is_after(run->run->start_at, d->now.wall))
 			put_record(d, slot, RECORD_RELEASE, d->now.wall);
 		else if ((run->state == HELD_UNRECORDED || run->state == HELD_RECORDING) &&
 			 wall_is_after(run->eligible_at, d->now.wall))
@@ -364,21 +368,17 @@ static void on_drain(struct dispatcher *d, const struct dispatch_event *event)
 	(void)event;
 	d->is_draining = true;
 	for (uint32_t slot = 0; slot < d->held.runs_max; slot++)
-		if (is_waiting(&d->held.runs[slot]))
+		if (held_is_waiting(&d->held.runs[slot]))
 			put_back(d, slot);
 }
 
 static void handle(struct dispatcher *d, const struct dispatch_event *event)
 {
 	static void (*const handlers[])(struct dispatcher * d, const struct dispatch_event *event) = {
-		[DISPATCH_DUE_HINT] = on_due_hint,
-		[DISPATCH_CLAIMED] = on_claimed,
-		[DISPATCH_CLAIM_FAILED] = on_claimed,
-		[DISPATCH_DONE] = on_done,
-		[DISPATCH_RECORDED] = on_recorded,
-		[DISPATCH_RECORD_FAILED] = on_record_failed,
-		[DISPATCH_REVOKED] = on_revoked,
-		[DISPATCH_SET_BACK] = on_set_back,
+		[DISPATCH_DUE_HINT] = on_due_hint,    [DISPATCH_CLAIMED] = on_claimed,
+		[DISPATCH_CLAIM_FAILED] = on_claimed, [DISPATCH_DONE] = on_done,
+		[DISPATCH_RECORDED] = on_recorded,    [DISPATCH_RECORD_FAILED] = on_record_failed,
+		[DISPATCH_REVOKED] = on_revoked,      [DISPATCH_SET_BACK] = on_set_back,
 		[DISPATCH_DRAIN] = on_drain,
 	};
 
@@ -395,7 +395,7 @@ static void ready_due(struct dispatcher *d)
 
 	while ((slot = held_next_due(&d->held)) != HELD_NONE &&
 	       !wall_is_after(d->held.runs[slot].run->start_at, d->now.wall)) {
-		if (d->held.lanes[d->held.runs[slot].lane].is_slow && !d->held.runs[slot].of_lane)
+		if (held_is_behind_parked(&d->held, slot))
 			park(d, slot);
 		else
 			held_move(&d->held, slot, HELD_READY);
@@ -591,7 +591,7 @@ static void record(struct dispatcher *d, struct dispatch_actions *actions)
 }
 
 /* In turn; those above their share only when nobody below it can start. */
-static uint32_t next_lane(const struct dispatcher *d)
+static uint32_t next_lane(struct dispatcher *d)
 {
 	const struct held *held = &d->held;
 	uint32_t index = held->ring_at, above_share = HELD_NONE;
@@ -599,8 +599,12 @@ static uint32_t next_lane(const struct dispatcher *d)
 	for (uint32_t i = 0; i < held->ring_n; i++, index = held->lanes[index].next) {
 		const struct lane *lane = &held->lanes[index];
 
-		if (!has_lane_room(d, lane) || boot_is_after(lane->rests_until, d->now.boot))
+		if (!has_lane_room(d, lane))
 			continue;
+		if (lane->flying_n >= lane->rest_flying_n && boot_is_after(lane->rests_until, d->now.boot)) {
+			d->rest_ends_at.us = earlier(d->rest_ends_at.us, lane->rests_until.us);
+			continue;
+		}
 		if (!is_above_share(d, lane))
 			return index;
 		if (above_share == HELD_NONE)
@@ -629,6 +633,7 @@ static void start(struct dispatcher *d, struct dispatch_actions *actions)
 	struct held *held = &d->held;
 	uint32_t index;
 
+	d->rest_ends_at.us = NEVER_US;
 	while (can_start(d) && (index = next_lane(d)) != HELD_NONE) {
 		uint32_t slot = held->lanes[index].ready.first;
 		struct run *run = held->runs[slot].run;
@@ -636,7 +641,7 @@ static void start(struct dispatcher *d, struct dispatch_actions *actions)
 		if (wall_is_after(run->start_at, d->now.wall)) {
 			/* The wall clock was set back. What is parked of the lane is younger, and stays behind it
 			 * (P10). */
-			held->runs[slot].of_lane = true;
+			held_set_ahead(held, slot);
 			held_move(held, slot, HELD_WAITING);
 			continue;
 		}
@@ -663,11 +668,6 @@ static void give_back(struct dispatcher *d, struct dispatch_actions *actions)
 
 /* --- the step --- */
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Back-offs run on the boot clock; a wake-up is a wall instant that is as far away now. */
 static int64_t wall_of(const struct dispatcher *d, struct boot at)
 {
@@ -689,6 +689,8 @@ static struct wall wake_at(const struct dispatcher *d, const struct dispatch_act
 		at = earlier(at, wall_of(d, d->claims.until));
 	if (!backoff_is_over(&d->records, d->now.boot))
 		at = earlier(at, wall_of(d, d->records.until));
+	if (d->rest_ends_at.us != NEVER_US)
+		at = earlier(at, wall_of(d, d->rest_ends_at));
 	if (!d->is_draining && is_memory_short(d))
 		at = earlier(at, d->now.wall.us + PARK_LOOK_US);
 	return (struct wall){ at > d->now.wall.us ? at : d->now.wall.us };

@@ -5,6 +5,8 @@
  * dispatcher_new. Production carries the actions out with sockets and store jobs (delivery_loop.c); the simulator with
  * arrays and a virtual clock.
  *
+ *                                                  ┌─no socket────┐
+ *                                                  ▼              │
  *   claimed ─▶ WAITING (for its instant) ─▶ READY (for room) ─▶ FLYING ─▶ UNRECORDED ⇄ RECORDING ─▶ GONE
  *                  └───────────put back unsent: drained, parked, revoked────▲
  *
@@ -108,7 +110,8 @@ enum record_kind {
 	RECORD_DELIVERED,
 	RECORD_RETRY,
 	RECORD_FAILED,	/* after an attempt: outcome is set */
-	RECORD_RELEASE, /* unsent: eligible again at `eligible_at` (drain) */
+	RECORD_RELEASE, /* unsent: drained, revoked, claimed twice, or a retry without a socket; eligible again at
+			   `eligible_at` */
 	RECORD_PARK,	/* unsent: waits in its lane */
 };
 

@@ -129,8 +129,8 @@ static bool is_run_before(const struct run *a, const struct run *b)
 	return a->start_at.us != b->start_at.us ? a->start_at.us < b->start_at.us : a->id < b->id;
 }
 
-/* Behind the last one that is older, looked for from both ends: claimed runs come nearly in order, and one that found no
- * socket belongs near the front. */
+/* Behind the last one that is older, looked for from both ends: claimed runs come nearly in order, and one that found
+ * no socket belongs near the front. */
 static void ready_insert(struct held *held, struct lane *lane, uint32_t slot)
 {
 	const struct run *run = held->runs[slot].run;
@@ -201,6 +201,7 @@ static uint32_t lane_open(struct held *held, int64_t id)
 		.in_use = true,
 		.ready = { HELD_NONE, HELD_NONE },
 		.next_hungry = HELD_NONE,
+		.spell = 1,
 		.window_at = held->now,
 		.done_at = { INT64_MIN / 2 },
 	};
@@ -265,10 +266,20 @@ void held_lane_set_slow(struct held *held, uint32_t index, bool is_slow)
 	assert(lane->is_slow != is_slow);
 	lane->is_slow = is_slow;
 	held->slow_n += is_slow ? 1 : UINT32_MAX;
-	for (uint32_t slot = 0; is_slow && slot < held->runs_max; slot++)
-		if (held->runs[slot].state == HELD_WAITING && held->runs[slot].lane == index)
-			held->runs[slot].of_lane = false;
+	lane->spell += is_slow;
 	held_lane_settle(held, index);
+}
+
+void held_set_ahead(struct held *held, uint32_t slot)
+{
+	held->runs[slot].ahead_in = held->lanes[held->runs[slot].lane].spell;
+}
+
+bool held_is_behind_parked(const struct held *held, uint32_t slot)
+{
+	const struct lane *lane = &held->lanes[held->runs[slot].lane];
+
+	return lane->is_slow && held->runs[slot].ahead_in != lane->spell;
 }
 
 /* --- runs --- */

@@ -28,8 +28,9 @@ struct held_run {
 	struct run *run;
 	enum held_state state;
 	enum record_kind kind; /* from UNRECORDED on */
-	bool is_revoked;       /* by an edit, while it was on the wire */
-	bool of_lane;	       /* came back from the parking place, or was ahead of what is there: not parked again */
+	bool is_revoked;       /* by an edit, whatever its state was */
+	uint32_t ahead_in;     /* its lane's `spell` when it came back from the parking place, or was ahead of what is
+				  there: in that one it is not parked again */
 	uint32_t lane;	       /* index */
 	uint32_t next, prev;   /* in the queue of its state */
 	uint32_t heap_at;
@@ -52,13 +53,15 @@ struct lane {
 	bool is_startable;   /* in the ring: has ready runs and is below its limit */
 	uint32_t next, prev; /* in the ring */
 	bool is_slow;	     /* its due runs are parked */
+	uint32_t spell;	     /* of slowness, the last one: counted from 1 */
 	bool has_parked;     /* the store has parked runs, as far as we know */
 	bool is_claiming;    /* a CLAIM_LANE is outstanding */
 	bool is_starving;    /* slow, and its reserve is half empty while the store has more: wants a CLAIM_LANE */
 	bool is_hungry; /* in the queue of those that can have one now: nothing of theirs is on its way to be parked */
 	uint32_t next_hungry;
 	bool is_hanging;	 /* its last attempt timed out */
-	struct boot rests_until; /* nothing of it starts before: one found no socket */
+	struct boot rests_until; /* before, it has no more on the wire than when one found no socket */
+	uint32_t rest_flying_n;	 /* so many */
 	struct boot done_at;	 /* when its last attempt ended; long ago before the first */
 	struct boot window_at;	 /* progress is measured since then */
 	uint32_t window_done_n;
@@ -106,6 +109,11 @@ void held_move(struct held *held, uint32_t slot, enum held_state state);
 uint32_t held_next_due(const struct held *held);
 /* Gives a GONE run's slot back; returns the run. */
 struct run *held_give(struct held *held, uint32_t slot);
+/* For its instant, or for room. */
+static inline bool held_is_waiting(const struct held_run *run)
+{
+	return run->state == HELD_WAITING || run->state == HELD_READY;
+}
 static inline uint32_t held_used(const struct held *held)
 {
 	return held->runs_max - held->count[HELD_FREE];
@@ -115,6 +123,10 @@ static inline uint32_t held_used(const struct held *held)
 uint32_t held_lane_find(const struct held *held, int64_t lane_id);
 /* What waits for its instant then is younger than what will be parked, whatever it was claimed as. */
 void held_lane_set_slow(struct held *held, uint32_t lane, bool is_slow);
+/* The run is older than all that is parked of its lane, until the lane becomes slow again. */
+void held_set_ahead(struct held *held, uint32_t slot);
+/* Older runs of its lane are parked. */
+bool held_is_behind_parked(const struct held *held, uint32_t slot);
 /* To be called after changing has_parked or is_claiming: keeps the queue of hungry lanes, and lets the lane go when
  * nothing speaks of it. */
 void held_lane_settle(struct held *held, uint32_t lane);

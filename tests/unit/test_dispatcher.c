@@ -459,58 +459,6 @@ static void what_found_no_socket_was_no_attempt(void **state)
 	rig_free(rig);
 }
 
-/* P10. The other host has a connection of its own. */
-static void what_found_no_socket_goes_before_its_lane(void **state)
-{
-	struct rig *rig = rig_new(&options_default);
-	struct outcome unsent = { .class = OUTCOME_INTERNAL, .is_unsent = true };
-
-	(void)state;
-	rig_claimed_n(rig, 1, 6, 5, T0, (struct claimed){ 0 });
-	assert_int_equal(rig->starts_n, 4);
-	rig_done(rig, rig->starts[1].slot, unsent);
-	rig_done(rig, rig->starts[0].slot, unsent);
-	assert_int_equal(rig->starts_n, 4);
-	rig_hint(rig, T0);
-	rig_claimed_n(rig, 7, 1, 6, T0, (struct claimed){ 0 });
-	assert_int_equal(rig->starts_n, 5);
-	assert_int_equal(rig->starts[4].run_id, 7);
-	/* What has ended leaves its socket. */
-	rig_done(rig, rig->starts[2].slot, delivered);
-	assert_int_equal(rig->starts_n, 8);
-	assert_int_equal(rig->starts[5].run_id, 1);
-	assert_int_equal(rig->starts[6].run_id, 2);
-	assert_int_equal(rig->starts[7].run_id, 5);
-	rig_done(rig, rig->starts[5].slot, unsent);
-	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_DRAIN });
-	rig_done(rig, rig->starts[6].slot, unsent);
-	assert_int_equal(rig->starts_n, 8);
-	assert_int_equal(rig->records_n, 4);
-	rig_free(rig);
-}
-
-/* P10, however many wait behind it. */
-static void what_found_no_socket_keeps_its_order_in_a_long_queue(void **state)
-{
-	struct dispatcher_options options = options_default;
-	struct outcome unsent = { .class = OUTCOME_INTERNAL, .is_unsent = true };
-	struct rig *rig;
-
-	(void)state;
-	options.held_max = 4000;
-	rig = rig_new(&options);
-	rig_claimed_n(rig, 1, 750, 5, T0, (struct claimed){ .more = true });
-	rig_claimed_n(rig, 751, 750, 5, T0, (struct claimed){ 0 });
-	for (uint32_t i = 0; i < 4; i++)
-		rig_done(rig, rig->starts[i].slot, unsent);
-	rig_forget(rig);
-	rig_pass(rig, S);
-	assert_int_equal(rig->starts_n, 4);
-	for (uint32_t i = 0; i < 4; i++)
-		assert_int_equal(rig->starts[i].run_id, 1 + i);
-	rig_free(rig);
-}
-
 static void results_that_wait_for_the_disk_stop_new_starts_in_the_end(void **state)
 {
 	struct dispatcher_options options = options_default;
@@ -787,8 +735,6 @@ int main(void)
 		cmocka_unit_test(a_record_that_fails_comes_again_and_nothing_starts_meanwhile),
 		cmocka_unit_test(while_claims_are_refused_nothing_starts),
 		cmocka_unit_test(what_found_no_socket_was_no_attempt),
-		cmocka_unit_test(what_found_no_socket_goes_before_its_lane),
-		cmocka_unit_test(what_found_no_socket_keeps_its_order_in_a_long_queue),
 		cmocka_unit_test(results_that_wait_for_the_disk_stop_new_starts_in_the_end),
 		cmocka_unit_test(long_lists_come_in_parts),
 		cmocka_unit_test(a_revoked_run_is_given_back_unless_it_flies),

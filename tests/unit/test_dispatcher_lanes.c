@@ -163,6 +163,94 @@ static void hung_lanes_keep_few_places(void **state)
 	rig_free(rig);
 }
 
+/* --- without a socket --- */
+
+/* P10. The other host has a connection of its own. */
+static void what_found_no_socket_goes_before_its_lane(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+	struct outcome unsent = { .class = OUTCOME_INTERNAL, .is_unsent = true };
+
+	(void)state;
+	rig_claimed_n(rig, 1, 6, 5, T0, (struct claimed){ 0 });
+	assert_int_equal(rig->starts_n, 4);
+	rig_done(rig, rig->starts[1].slot, unsent);
+	rig_done(rig, rig->starts[0].slot, unsent);
+	assert_int_equal(rig->starts_n, 4);
+	rig_hint(rig, T0);
+	rig_claimed_n(rig, 7, 1, 6, T0, (struct claimed){ 0 });
+	assert_int_equal(rig->starts_n, 5);
+	assert_int_equal(rig->starts[4].run_id, 7);
+	/* What has ended leaves one socket, and for one that is gone again there is none. */
+	rig_done(rig, rig->starts[2].slot, delivered);
+	assert_int_equal(rig->starts_n, 6);
+	assert_int_equal(rig->starts[5].run_id, 1);
+	rig_done(rig, rig->starts[5].slot, unsent);
+	assert_int_equal(rig->starts_n, 6);
+	rig_done(rig, rig->starts[3].slot, delivered);
+	assert_int_equal(rig->starts_n, 7);
+	assert_int_equal(rig->starts[6].run_id, 1);
+	rig_pass(rig, S);
+	assert_int_equal(rig->starts_n, 10);
+	for (uint32_t i = 7; i < 10; i++)
+		assert_int_equal(rig->starts[i].run_id, i == 7 ? 2 : i - 3);
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_DRAIN });
+	rig_done(rig, rig->starts[6].slot, unsent);
+	assert_int_equal(rig->starts_n, 10);
+	assert_int_equal(rig->records_n, 3);
+	rig_free(rig);
+}
+
+/* Wakes for the first of two lanes, and, while nothing may start, for none. */
+static void a_rest_ends_by_itself(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+	struct outcome unsent = { .class = OUTCOME_INTERNAL, .is_unsent = true };
+
+	(void)state;
+	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ .more = true });
+	rig_claimed_n(rig, 2, 2, 6, T0, (struct claimed){ 0 });
+	rig_done(rig, rig->starts[0].slot, unsent);
+	rig_pass(rig, 300 * MS);
+	rig_done(rig, rig->starts[1].slot, unsent);
+	assert_int_equal(rig->wake_at.us, T0 + S);
+	rig_pass(rig, 700 * MS);
+	assert_int_equal(rig->starts_n, 4);
+	assert_int_equal(rig->starts[3].run_id, 1);
+	assert_int_equal(rig->wake_at.us, T0 + 1300 * MS);
+	rig_done(rig, rig->starts[3].slot, delivered);
+	rig_recorded(rig, DISPATCH_RECORD_FAILED);
+	rig_pass(rig, 100 * MS);
+	rig_recorded(rig, DISPATCH_RECORD_FAILED);
+	rig_pass(rig, 200 * MS);
+	rig_recorded(rig, DISPATCH_RECORD_FAILED);
+	assert_int_equal(rig->starts_n, 4);
+	assert_int_equal(rig->wake_at.us, T0 + 1700 * MS);
+	rig_free(rig);
+}
+
+/* P10, however many wait behind it. */
+static void what_found_no_socket_keeps_its_order_in_a_long_queue(void **state)
+{
+	struct dispatcher_options options = options_default;
+	struct outcome unsent = { .class = OUTCOME_INTERNAL, .is_unsent = true };
+	struct rig *rig;
+
+	(void)state;
+	options.held_max = 4000;
+	rig = rig_new(&options);
+	rig_claimed_n(rig, 1, 750, 5, T0, (struct claimed){ .more = true });
+	rig_claimed_n(rig, 751, 750, 5, T0, (struct claimed){ 0 });
+	for (uint32_t i = 0; i < 4; i++)
+		rig_done(rig, rig->starts[i].slot, unsent);
+	rig_forget(rig);
+	rig_pass(rig, S);
+	assert_int_equal(rig->starts_n, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_int_equal(rig->starts[i].run_id, 1 + i);
+	rig_free(rig);
+}
+
 /* --- parking --- */
 
 static const struct dispatcher_options options_parking = {
@@ -543,6 +631,9 @@ int main(void)
 		cmocka_unit_test(a_lane_above_a_quarter_lets_others_go_first),
 		cmocka_unit_test(lanes_above_a_quarter_take_turns_too),
 		cmocka_unit_test(hung_lanes_keep_few_places),
+		cmocka_unit_test(what_found_no_socket_goes_before_its_lane),
+		cmocka_unit_test(a_rest_ends_by_itself),
+		cmocka_unit_test(what_found_no_socket_keeps_its_order_in_a_long_queue),
 		cmocka_unit_test(a_clogged_lane_is_parked_and_keeps_its_oldest),
 		cmocka_unit_test(parked_runs_come_back_in_order_as_the_lane_moves),
 		cmocka_unit_test(a_clock_set_back_lets_no_parked_run_overtake),
