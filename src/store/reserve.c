@@ -53,6 +53,20 @@ static int fill(const struct reserve *reserve, int64_t room)
 	return failed;
 }
 
+/* What we are short of may be there later; where anything else is in the way there is no reserve. A file size limit, or
+ * one of descriptors, that a reserve was once made under has been lowered or met since, and may be raised. */
+static int make(struct reserve *reserve, int64_t room)
+{
+	int failed = fill(reserve, room);
+
+	reserve->is_spent =
+		failed == ENOSPC || failed == EDQUOT ||
+		(reserve->is_spent && (failed == EFBIG || failed == EMFILE || failed == ENFILE || failed == EINTR));
+	if (failed && !reserve->is_spent)
+		reserve->bytes = 0;
+	return failed;
+}
+
 int reserve_open(struct reserve *reserve, const char *database, int64_t bytes)
 {
 	if (bytes <= 0)
@@ -60,23 +74,13 @@ int reserve_open(struct reserve *reserve, const char *database, int64_t bytes)
 	if ((size_t)snprintf(reserve->path, sizeof reserve->path, "%s.reserve", database) >= sizeof reserve->path)
 		return ENAMETOOLONG;
 	reserve->bytes = bytes;
-
-	int failed = fill(reserve, bytes);
-
-	reserve->is_spent = failed == ENOSPC || failed == EDQUOT;
-	if (failed && !reserve->is_spent)
-		reserve->bytes = 0;
-	return failed;
+	reserve->is_spent = false;
+	return make(reserve, bytes);
 }
 
 int reserve_renew(struct reserve *reserve)
 {
-	int failed = fill(reserve, bytes_most(reserve));
-
-	reserve->is_spent = failed && failed != EEXIST;
-	if (failed == EEXIST)
-		reserve->bytes = 0;
-	return failed;
+	return make(reserve, bytes_most(reserve));
 }
 
 void reserve_spend(struct reserve *reserve)

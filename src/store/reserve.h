@@ -17,8 +17,8 @@ struct reserve {
 /* Makes `database`.reserve. A disk without the room leaves it spent; one that cannot set room aside at all (a file size
  * limit, odd file systems), none: 0 or errno's number. EEXIST: a file of that name is not ours; it is left alone. */
 int reserve_open(struct reserve *reserve, const char *database, int64_t bytes);
-/* Makes a spent one anew, once there is an eighth more room than it takes: 0 or errno's number. EEXIST as above; then
- * there is none, spent or not. */
+/* Makes a spent one anew, once there is an eighth more room than it takes: 0 or errno's number. It stays spent while
+ * something is short (room, quota, the file size limit, descriptors); anything else, EEXIST too, leaves none. */
 int reserve_renew(struct reserve *reserve);
 void reserve_spend(struct reserve *reserve);
 

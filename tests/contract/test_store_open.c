@@ -638,6 +638,14 @@ static void a_reserve_of_another_is_left_alone(void **state)
 	assert_int_equal(reserve_open(&reserve, f->path, BYTES), EISDIR);
 	rmdir(path);
 
+	/* What comes into its place while it is spent does not keep it so. */
+	assert_int_equal(reserve_open(&reserve, f->path, BYTES), 0);
+	reserve_spend(&reserve);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(reserve_renew(&reserve), EISDIR);
+	assert_false(reserve.is_spent || reserve.bytes);
+	rmdir(path);
+
 	memset(long_path, 'x', sizeof long_path);
 	long_path[sizeof long_path - 1] = '\0';
 	assert_int_equal(reserve_open(&reserve, long_path, BYTES), ENAMETOOLONG);
