@@ -207,7 +207,7 @@ static inline bool db_in_transaction(const struct db *db)
 	return db->ops->in_transaction(db);
 }
 
-/* Words about the last error; empty once another statement than a rollback has begun since. */
+/* Words about the last error; empty once a statement of statements.def other than ROLLBACK has begun since. */
 static inline const char *db_last_error(const struct db *db)
 {
 	return db->error;
