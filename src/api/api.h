@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The HTTP API v1: whole requests in, answers out (contract.md). Knows the store, nothing of delivery.
+/* The HTTP API v1: whole requests in, answers out (docs/api.md). Knows the store, nothing of delivery.
  *
  * One api lives on one libuv loop, the one of its http_server; every function is called on that loop's thread. Reads
  * are done at once on a read-only store; writes are jobs for the store's thread and are answered after their commit

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who is calling: from the Authorization header to call->user (contract, section 2). */
+/* Who is calling: from the Authorization header to call->user. */
 #ifndef API_AUTH_H
 #define API_AUTH_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What an Authorization header claims, before anybody looks whether it is true (contract, section 2). Pure. */
+/* What an Authorization header claims, before anybody looks whether it is true. Pure. */
 #ifndef API_CREDENTIALS_H
 #define API_CREDENTIALS_H
 

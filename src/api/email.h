@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* E-mail addresses by the contract's rule (section 4, user/token), which is Django's and not RFC 5321's. Pure. */
+/* E-mail addresses by Django's rule, which is not RFC 5321's. Pure. */
 #ifndef API_EMAIL_H
 #define API_EMAIL_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reads a body by a table of fields: one coercion per kind of field, the messages of the contract, every problem of a
- * body in one go.
+/* Reads a body by a table of fields: one coercion per kind of field, the messages of Django REST framework, every
+ * problem of a body in one go.
  *
  * The original's clients rely on what Python made of odd values (1.0 for an integer, " 7 ", "on" for a boolean); those
  * readings are all here and nowhere else. */

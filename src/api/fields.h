@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tables of the fields that a client may send, and the one reading of such a table: coercions and messages of the
- * contract (section 4), all problems at once. Pure: values in, values or problems out.
+/* Tables of the fields that a client may send, and the one reading of such a table: coercions and messages of
+ * Django REST framework, all problems at once. Pure: values in, values or problems out.
  *
- * A body is JSON or a form; a form's part is read as a JSON string, with the differences that section 1 lists. */
+ * A body is JSON or a form; a form's part is read as a JSON string, a boolean left out as false. */
 #ifndef API_FIELDS_H
 #define API_FIELDS_H
 

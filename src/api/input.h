@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From the bytes of a body and its Content-Type to something that fields can be read from (contract, section 1, request
- * bodies). Pure. */
+/* From the bytes of a body and its Content-Type to something that fields can be read from. Pure. */
 #ifndef API_INPUT_H
 #define API_INPUT_H
 

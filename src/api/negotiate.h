@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Media types: what an answer may be (Accept, ?format=) and what a body is (Content-Type). Pure.
  *
- * The service has one representation, JSON. The rules are the contract's section 1: `q` is ignored, wildcards and case
- * do not matter. */
+ * The service has one representation, JSON. The rules are those of Django REST framework: `q` is ignored, wildcards
+ * and case do not matter. */
 #ifndef API_NEGOTIATE_H
 #define API_NEGOTIATE_H
 

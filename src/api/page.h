@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Pages of a list: reading limit and offset, writing the links to the pages before and after (contract, section 3).
- * Pure. */
+/* Pages of a list: reading limit and offset, writing the links to the pages before and after (docs/api.md,
+ * Lists). Pure. */
 #ifndef API_PAGE_H
 #define API_PAGE_H
 

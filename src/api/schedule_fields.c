@@ -2,7 +2,7 @@
 /* The rules for each field of a schedule, and from values to a definition: defaults for a new one, only what was sent
  * for a change.
  *
- * The messages are the contract's; where the original had none, a message names the value and the remedy. */
+ * The messages are the original service's; where it had none, a message names the value and the remedy. */
 #include "api/schedule_fields.h"
 
 #include "base/text.h"

@@ -8,7 +8,6 @@
 #include "api/call.h"
 #include "api/email.h"
 
-
 #define BAD_EMAIL "Enter a valid email address."
 #define BAD_LOGIN "Unable to log in with provided credentials."
 

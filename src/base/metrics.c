@@ -15,11 +15,11 @@
 
 enum { VERSION_BYTES_MAX = 32, STAT_BYTES_MAX = 1024 };
 
-/* Upper bounds in microseconds: 50 us, which is what waking up takes, to a minute, which no attempt lasts longer than.
- */
-static const int64_t bucket_us[] = { 50,      100,     250,	 500,	   1000,    2500,   5000,
-				     10000,   25000,   50000,	 100000,   250000,  500000, 1000000,
-				     2500000, 5000000, 10000000, 30000000, 60000000 };
+/* Upper bounds in microseconds: 50 us, which is what waking up takes, to five minutes, the longest that an attempt may
+ * be given. */
+static const int64_t bucket_us[] = { 50,      100,     250,	 500,	   1000,     2500,     5000,
+				     10000,   25000,   50000,	 100000,   250000,   500000,   1000000,
+				     2500000, 5000000, 10000000, 30000000, 60000000, 300000000 };
 
 enum { BUCKETS_N = sizeof bucket_us / sizeof *bucket_us };
 

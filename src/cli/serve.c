@@ -114,8 +114,8 @@ static bool is_ready(void *ctx, struct error *error)
 
 /* --- start --- */
 
-/* As many descriptors as the system lets us have: connections of clients and to endpoints are bounded by options of
- * their own. */
+/* As many descriptors as the system lets us have: connections of clients and to endpoints are bounded by
+ * constants. */
 static void raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -130,7 +130,7 @@ struct shares {
 	unsigned clients, endpoints; /* connections */
 };
 
-/* An attempt that finds no descriptor would be a failure of ours that is counted as the endpoint's. So what may fly and
+/* An attempt that finds no descriptor keeps its schedule waiting. So what may fly and
  * who may come is cut down beforehand where the system gives us few. */
 static struct shares share_descriptors(void)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The egress policy: may we connect to this address and port? Pure.
  *
- * By default only global unicast addresses and the ports 80, 443 and 1024-65535 are allowed; everything marked D in
- * security.md section 2 is refused.
+ * By default only global unicast addresses and the ports 80, 443 and 1024-65535 are allowed; everything listed in
+ * docs/design/egress.md is refused.
  * `--egress-allow CIDR` opens a network (every port of it; 127.0.0.0/8 opens ::1 too); cloud metadata addresses stay
  * refused unless listed one by one (/32 or /128). IPv4 hidden in IPv6 (mapped) is judged as IPv4; other embeddings
  * (compatible, NAT64, 6to4, Teredo) are refused. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The cron dialect of the contract (section 0 and 4): text to bit sets, bit sets to instants. Pure.
+/* The cron dialect of docs/design/time.md: text to bit sets, bit sets to instants. Pure.
  *
  * 5 fields: minute hour day month weekday; 6: those and year; 7: second first and year last. `H` is a hash of the
  * schedule's id, so that it is stable per schedule. Day and weekday both restricted: either matches, crontab(5). */
@@ -32,7 +32,7 @@ struct cron {
 enum { CRON_PROBLEM_BYTES_MAX = 1280 };
 
 struct cron_problem {
-	/* The reason alone, in the words of contract.md; the caller puts "<value> is not a valid crontab string: "
+	/* The reason alone, in the words that clients know; the caller puts "<value> is not a valid crontab string: "
 	 * first. Zero-terminated; UTF-8 when the entry was. Cut when a field quoted in it is very long. */
 	char text[CRON_PROBLEM_BYTES_MAX];
 };

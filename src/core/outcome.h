@@ -17,7 +17,7 @@ enum outcome_class {
 	OUTCOME_RESET = 6,     /* closed or reset before a whole answer */
 	OUTCOME_PROTOCOL = 7,  /* what came was no HTTP/1 answer, or its head was too large */
 	OUTCOME_BLOCKED = 8,   /* the egress policy refuses the address */
-	OUTCOME_INTERNAL = 9,  /* our own limits: no descriptor left */
+	OUTCOME_INTERNAL = 9,  /* ours: no descriptor left, an endpoint on record that is no URL */
 };
 
 enum { OUTCOME_CLASSES_N = 10, OUTCOME_ANSWER_BYTES_MAX = 1024, OUTCOME_DETAIL_BYTES_MAX = 120 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A run: the record of one occurrence and of everything that happened to it (promise.md, Terms). */
+/* A run: the record of one occurrence and of everything that happened to it. */
 #ifndef CORE_RUN_H
 #define CORE_RUN_H
 

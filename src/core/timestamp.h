@@ -8,7 +8,7 @@
 
 enum timestamp_verdict { TIMESTAMP_OK, TIMESTAMP_MALFORMED, TIMESTAMP_OUT_OF_RANGE };
 
-/* What the API takes (contract.md, next_send_at): YYYY-M[M]-D[D], 'T' or one blank, H[H]:M[M][:S[S][.1 to 12 digits]],
+/* What the API takes (next_send_at): YYYY-M[M]-D[D], 'T' or one blank, H[H]:M[M][:S[S][.1 to 12 digits]],
  * optional Z, +HH:MM, +HHMM or +HH below 24:00 (none = UTC); capital T and Z only; not trimmed; digits past the 6th are
  * dropped. */
 enum timestamp_verdict timestamp_parse(struct str text, struct wall *at);

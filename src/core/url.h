@@ -4,7 +4,7 @@
  * Accepted: absolute http or https, ASCII host name, dotted quad or [IPv6] literal, optional port 1-65535 without
  * leading zeros, no userinfo, no backslash, no blank, no control character, no percent escape in the host; at most
  * URL_BYTES_MAX bytes. Non-ASCII bytes in path and query are taken as they are when they are UTF-8 and are sent
- * percent-encoded. A fragment is accepted and not sent. security.md section 2 lists forms and verdicts. */
+ * percent-encoded. A fragment is accepted and not sent. docs/design/egress.md says why. */
 #ifndef CORE_URL_H
 #define CORE_URL_H
 

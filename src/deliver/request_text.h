@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The bytes of one attempt's request, as promise.md "On the wire" lists them. Pure. */
+/* The bytes of one attempt's request, as docs/api.md lists them. Pure. */
 #ifndef DELIVER_REQUEST_TEXT_H
 #define DELIVER_REQUEST_TEXT_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the service keeps, in domain verbs; the list of functions reads as the promise (P1-P5, P7, P12, P13).
+/* What the service keeps, in domain verbs; the list of functions reads as the promise (P1-P5, P7, P8, P10, P12,
+ * P13).
  *
  * A `struct store` is one connection to the database and its prepared statements; one thread uses it at a time. The
  * writing verbs run inside a transaction that the caller opens: store_begin … verbs … store_commit (store_thread.c
@@ -238,8 +239,8 @@ struct store_record {
  * per key and call) when METRICS_URL is set. */
 enum err store_record(struct store *store, struct store_record *records, size_t n, struct wall now) MUST_CHECK;
 /* At start, after the lock is ours: every leased or parked run is eligible again, under the same id (P4), as of its own
- * instant, so that occurrences of a schedule keep their order (P10). No wait is longer than the longest retry's, in case
- * the clock was set back meanwhile. */
+ * instant, so that occurrences of a schedule keep their order (P10). No wait is longer than the longest retry's, in
+ * case the clock was set back meanwhile. */
 enum err store_recover(struct store *store, struct wall now, int64_t *recovered) MUST_CHECK;
 /* P8: the wall clock was set back by `by_us` (positive) and shows `now`. What waits by it, for another attempt or to be
  * looked at again, becomes eligible that much earlier, so that its wait is as long as it was meant to be; planned

@@ -55,7 +55,7 @@ static void format_id(const uint8_t id[16], char text[ID_BYTES])
 		at += sprintf(at, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", id[i]);
 }
 
-/* UUIDv8 from SHA-256(installation, schedule, instant): docs/promise.md, Terms. */
+/* UUIDv8 from SHA-256(installation, schedule, instant): core/run.h. */
 static void run_id(const struct request_expected *expected, char text[ID_BYTES])
 {
 	uint8_t named[40], digest[EVP_MAX_MD_SIZE];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The other end of a delivery, in bytes: reads what was sent, says what it answers.
  *
- * The request is taken apart by hand and compared with what the caller has in its own books (P4 and "On the wire" of
- * docs/promise.md); ids and signatures are worked out with OpenSSL's own functions. The answer goes through
+ * The request is taken apart by hand and compared with what the caller has in its own books (P4 and what a receiver
+ * gets, docs/api.md); ids and signatures are worked out with OpenSSL's own functions. The answer goes through
  * http/response.c in pieces of random size. */
 #ifndef SIM_RECEIVER_H
 #define SIM_RECEIVER_H
