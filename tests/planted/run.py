@@ -120,7 +120,7 @@ def spoken_by(text):
                            (r"^FAILED \S+::(\w+)", "test {0}"),
                            (r": (\w+): Assertion `(.*?)' failed", "assert in {0}: {1}")):
         if match := re.search(pattern, text, re.M):
-            return words.format(*match.groups()).strip()
+            return re.sub(r"/\S*/", "", words.format(*match.groups())).strip()  # without the scratch folder
     return ""
 
 
