@@ -130,8 +130,8 @@ struct shares {
 	unsigned clients, endpoints; /* connections */
 };
 
-/* An attempt that finds no descriptor keeps its schedule waiting. So what may fly and
- * who may come is cut down beforehand where the system gives us few. */
+/* An attempt that finds no descriptor keeps its schedule waiting. So what may fly and who may come is cut
+ * down beforehand where the system gives us few. */
 static struct shares share_descriptors(void)
 {
 	struct shares shares = { .clients = http_limits_default.connections_max, .endpoints = CONNECTIONS_MAX };

@@ -571,11 +571,12 @@ static void arm(struct world *world)
 static void die_in_turn(struct world *world, bool is_unheard)
 {
 	world->sums.power_cuts += crash_disk_is_off(world->disk);
-	audit_close(world->audit);
-	if (is_unheard)
+	if (is_unheard) {
 		front_set_heard(world->front, false);
-	else
+	} else {
+		audit_close(world->audit);
 		hear_turn(world, true);
+	}
 	service_crash(world, short_down_us(world));
 }
 

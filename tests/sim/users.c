@@ -467,7 +467,7 @@ static void edit(struct world *world, unsigned index)
 	send_about(request, method);
 }
 
-static void delete (struct world *world, unsigned index)
+static void remove_one(struct world *world, unsigned index)
 {
 	struct request *request = new_request(world, DELETE, index);
 
@@ -526,7 +526,7 @@ void users_request(struct world *world)
 	else if (what < 40 || known->is_deleted || known->is_busy)
 		show(world, index);
 	else if (what < 48)
-		delete (world, index);
+		remove_one(world, index);
 	else
 		edit(world, index);
 }

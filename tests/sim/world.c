@@ -177,15 +177,15 @@ static void settle(struct world *world)
 	struct dispatcher_counts counts = dispatcher_count(world->dispatcher, now_of(world).wall);
 	uint32_t held = counts.waiting + counts.ready + counts.flying + counts.recording;
 
-	if (world->is_behind || held > world->options->dispatcher.held_max / 2) {
-		if (++world->settling_n < SETTLE_TRIES_MAX) {
-			plan(world, SETTLED, SETTLE_US);
-			return;
-		}
-		world->sums.unsettled++;
-	} else {
-		audit_settled(world->audit, now_of(world).wall, SETTLE_US / 2);
+	bool is_settled = !world->is_behind && held <= world->options->dispatcher.held_max / 2;
+
+	if (!is_settled && ++world->settling_n < SETTLE_TRIES_MAX) {
+		plan(world, SETTLED, SETTLE_US);
+		return;
 	}
+	if (is_settled)
+		audit_settled(world->audit, now_of(world).wall, SETTLE_US / 2);
+	world->sums.unsettled += !is_settled;
 	tell(world, "everything is switched off");
 	users_switch_off(world);
 }

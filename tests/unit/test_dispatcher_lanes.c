@@ -362,17 +362,25 @@ static void a_clock_set_back_lets_no_parked_run_overtake(void **state)
 	rig_free(rig);
 }
 
-static void a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place(void **state)
+/* … and moves on: on return it is asked for, and everything else is answered. */
+static struct rig *rig_moving(void)
 {
 	struct rig *rig = rig_parked();
 
-	(void)state;
 	rig_recorded(rig, DISPATCH_RECORDED);
 	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
 	for (uint32_t i = 0; i < 8; i++)
 		rig_done(rig, rig->starts[i].slot, delivered);
 	assert_int_equal(rig->lanes_n, 1);
 	rig_recorded(rig, DISPATCH_RECORDED);
+	return rig;
+}
+
+static void a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place(void **state)
+{
+	struct rig *rig = rig_moving();
+
+	(void)state;
 	rig_forget(rig);
 	rig_hint(rig, T0);
 	assert_int_equal(rig->claims_n, 1);
@@ -389,14 +397,9 @@ static void a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place(v
  * that are due go back to the store, and the others must not overtake them. */
 static void what_waits_for_its_instant_stays_behind_what_is_parked(void **state)
 {
-	struct rig *rig = rig_parked();
+	struct rig *rig = rig_moving();
 
 	(void)state;
-	rig_recorded(rig, DISPATCH_RECORDED);
-	rig_claimed(rig, NULL, 0, (struct claimed){ 0 });
-	for (uint32_t i = 0; i < 8; i++)
-		rig_done(rig, rig->starts[i].slot, delivered);
-	rig_recorded(rig, DISPATCH_RECORDED);
 	rig_claimed_n(rig, 3000, 2, 5, T0 + S, (struct claimed){ .of_lane = true, .lane = 5 });
 	assert_int_equal(dispatcher_count(rig->dispatcher, rig->now.wall).slow_lanes, 0);
 	rig_hint(rig, T0);
