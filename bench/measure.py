@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every measurement needs: processes with their CPU and memory, the receiver, and medians.
+"""What every measurement needs: processes with their CPU and memory, folders on a real disk, and the receiver.
 
 CPU is read from /proc for whole process trees, so it counts a peer's database and broker, and it does not depend on what
 else the machine does. A rate does: it is only worth something beside another one of the same run.
 """
+import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
-import statistics
+import socket
 import subprocess
 import tempfile
 import time
-import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "bench"
+DISK = pathlib.Path("/var/tmp")  # /tmp may be memory, where a sync costs nothing
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -75,29 +76,25 @@ def resident_mib(roots):
     return kib / 1024
 
 
-def median_row(rows):
-    """One row of many runs: numbers become {"median", "min", "max"}, other values must agree."""
-    merged = {}
-    for key in rows[0]:
-        values = [row[key] for row in rows if row.get(key) is not None]
-        if values and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-            merged[key] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-        else:
-            merged[key] = values[0] if values else None
-    merged["runs"] = len(rows)
-    return merged
-
-
 class Folder:
     """A new directory in which a system keeps everything; PostgreSQL's own user has to get into it."""
 
     def __init__(self, name):
-        BUILD.mkdir(parents=True, exist_ok=True)
-        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"seed-bench-{name}-"))
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix=f"seed-bench-{name}-", dir=DISK))
         self.path.chmod(0o755)
 
     def remove(self):
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def tail(path, n=300):
+    return path.read_text(errors="replace")[-n:] if path.exists() else ""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def stop(process, seconds=30):
@@ -111,38 +108,40 @@ def stop(process, seconds=30):
 
 
 class Receiver:
-    """bench/receiver.c on a port of its own."""
+    """bench/receiver.c on a port of its own. A measurement that it limits is one of the receiver: see busy()."""
 
     def __init__(self, hosts=0):
         words = [compile_c("receiver"), "0", *([str(hosts)] if hosts else [])]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())
         self.endpoint = f"http://127.0.0.1:{self.port}/callback"
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
-    def _ask(self, path, post):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=b"" if post else None)
-        return urllib.request.urlopen(request, timeout=60).read()
+    def _ask(self, method, path):
+        self.connection.request(method, path)
+        return self.connection.getresponse().read()
 
     def report(self):
-        return json.loads(self._ask("/report", False))
+        return json.loads(self._ask("GET", "/report"))
 
-    def reset(self):
-        self._ask("/reset", True)
-
-    def open_window(self):
-        self._ask("/window", True)
+    def open_window(self, from_s, until_s):
+        """Only what is planned in it counts from now on."""
+        self._ask("POST", f"/window/{round(from_s * 1e6)}/{round(until_s * 1e6)}")
 
     def wait_for(self, ids, seconds, still_s=20):
         """Until that many different ids have come, `seconds` have passed, or nothing has come for `still_s`."""
         deadline, seen, moved = time.monotonic() + seconds, -1, time.monotonic()
         while time.monotonic() < deadline and time.monotonic() < moved + still_s:
-            report = self.report()
-            if report["ids"] >= ids:
+            count = json.loads(self._ask("GET", "/count"))["ids"]
+            if count >= ids:
                 break
-            if report["ids"] != seen:
-                seen, moved = report["ids"], time.monotonic()
-            time.sleep(0.1)
-        return self.report()
+            if count != seen:
+                seen, moved = count, time.monotonic()
+            time.sleep(0.05)
+
+    def cpu_seconds(self):
+        return cpu_seconds([self.process.pid])
 
     def stop(self):
         stop(self.process)
+        self.connection.close()

@@ -2,14 +2,19 @@
 /* A fast receiver of callbacks: answers 200 to every POST and keeps what a measurement needs to know of it.
  *
  *   receiver PORT [HOSTS [LOG]]   listens on 127.0.0.1, and with HOSTS also on 127.0.1.1 to 127.0.1.HOSTS
- *   POST /hang    is never answered, and not counted
+ *   POST /hang    is never answered; counted as "hanging" from the start on, and nowhere else
  *   GET /report
- * {"count":…,"ids":…,"duplicates":…,"early":…,"lateness_us":{"p50":…,"p99":…,"p999":…,"max":…},"first_us":…,"last_us":…}
+ * {"count":…,"ids":…,"duplicates":…,"early":…,"hanging":…,"lateness_us":{"p50":…,"p99":…,"p999":…,"max":…},
+ *  "first_us":…,"last_us":…}
+ *   GET /count    the same without the percentiles, which cost a sort
  *   POST /reset   forgets everything
- *   POST /window  forgets everything but the ids: what is doubled later is seen
+ *   POST /window/FROM/UNTIL
+ *                 counts anew, and only what is planned from FROM to before UNTIL (microseconds since 1970); ids are
+ *                 kept, so that what is doubled later is seen
  *
- * Lateness is the arrival here minus the request's Seed-Planned-At, both on this machine's wall clock; first attempts
- * only (Seed-Attempt: 1). One thread, epoll, keep-alive, loopback only. It stops by SIGTERM.
+ * "ids" are the different ids among "count". Lateness is the arrival here minus the request's Seed-Planned-At, both on
+ * this machine's wall clock; first attempts only (Seed-Attempt: 1). One thread, epoll, keep-alive, loopback only. It
+ * stops by SIGTERM.
  *
  * Three paths answer otherwise: /gone/ 410 and /flaky/ 500 to a first attempt, /slow/ 200 after SLOW_US. With LOG every
  * callback is a line there: arrival in microseconds, run, attempt, schedule, planned instant, status, path and body,
@@ -42,13 +47,14 @@ struct id {
 };
 
 static struct {
-	uint64_t count, ids_n, duplicates, early;
+	uint64_t count, ids_n, duplicates, early, hanging;
 	int64_t first_us, last_us;
+	int64_t from_us, until_us; /* the window */
 	int64_t *lateness_us;
 	size_t lateness_n, lateness_room;
-	struct id *ids; /* open addressing, power of two */
-	size_t ids_room;
-} seen;
+	struct id *ids; /* all that ever came: open addressing, power of two */
+	size_t ids_used, ids_room;
+} seen = { .until_us = INT64_MAX };
 
 static struct connection *connections[CONNECTIONS_MAX];
 static int listener_last; /* listeners are opened first, so no connection has a descriptor up to this */
@@ -110,7 +116,7 @@ static bool insert_id(struct id *table, size_t room, struct id id)
 
 static void note_id(struct id id)
 {
-	if (seen.ids_n * 2 >= seen.ids_room) {
+	if (seen.ids_used * 2 >= seen.ids_room) {
 		size_t room = seen.ids_room ? seen.ids_room * 2 : 1 << 16;
 		struct id *table = calloc(room, sizeof *table);
 
@@ -123,10 +129,12 @@ static void note_id(struct id id)
 		seen.ids = table;
 		seen.ids_room = room;
 	}
-	if (insert_id(seen.ids, seen.ids_room, id))
+	if (insert_id(seen.ids, seen.ids_room, id)) {
+		seen.ids_used++;
 		seen.ids_n++;
-	else
+	} else {
 		seen.duplicates++;
+	}
 }
 
 static void note_lateness(int64_t us)
@@ -172,7 +180,10 @@ static void note_callback(const char *head, int64_t now)
 {
 	const char *id = strstr(head, "\r\nIdempotency-Key: \""), *planned = strstr(head, "\r\nSeed-Planned-At: ");
 	const char *attempt = strstr(head, "\r\nSeed-Attempt: ");
+	int64_t planned_us = planned ? parse_planned(planned + 19) : 0;
 
+	if (planned_us < seen.from_us || planned_us >= seen.until_us)
+		return;
 	seen.count++;
 	if (!seen.first_us)
 		seen.first_us = now;
@@ -180,7 +191,7 @@ static void note_callback(const char *head, int64_t now)
 	if (id)
 		note_id((struct id){ hex_run(id + 20, 16), hex_run(id + 39, 16) });
 	if (planned && attempt && attempt[16] == '1' && attempt[17] == '\r')
-		note_lateness(now - parse_planned(planned + 19));
+		note_lateness(now - planned_us);
 }
 
 static bool has_path(const char *head, const char *prefix)
@@ -270,36 +281,67 @@ static int64_t percentile(double share)
 	return seen.lateness_n ? seen.lateness_us[(size_t)((double)(seen.lateness_n - 1) * share)] : 0;
 }
 
-static int report(char *out, size_t room)
+static int report(char *out, size_t room, bool is_sorted)
 {
 	char body[512];
 
-	if (seen.lateness_n)
+	if (seen.lateness_n && is_sorted)
 		qsort(seen.lateness_us, seen.lateness_n, sizeof *seen.lateness_us, by_size);
 	int n = snprintf(body, sizeof body,
 			 "{\"count\":%" PRIu64 ",\"ids\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"early\":%" PRIu64
-			 ",\"lateness_us\":{\"p50\":%" PRId64 ",\"p99\":%" PRId64 ",\"p999\":%" PRId64
-			 ",\"max\":%" PRId64 "},\"first_us\":%" PRId64 ",\"last_us\":%" PRId64 "}",
-			 seen.count, seen.ids_n, seen.duplicates, seen.early, percentile(0.5), percentile(0.99),
-			 percentile(0.999), percentile(1.0), seen.first_us, seen.last_us);
+			 ",\"hanging\":%" PRIu64 ",\"lateness_us\":{\"p50\":%" PRId64 ",\"p99\":%" PRId64
+			 ",\"p999\":%" PRId64 ",\"max\":%" PRId64 "},\"first_us\":%" PRId64 ",\"last_us\":%" PRId64 "}",
+			 seen.count, seen.ids_n, seen.duplicates, seen.early, seen.hanging, percentile(0.5),
+			 percentile(0.99), percentile(0.999), percentile(1.0), seen.first_us, seen.last_us);
 
 	return snprintf(out, room, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			n, body);
 }
 
-static void open_window(void)
+static void open_window(int64_t from_us, int64_t until_us)
 {
-	seen.count = seen.duplicates = seen.early = 0;
+	seen.count = seen.ids_n = seen.duplicates = seen.early = 0;
 	seen.first_us = seen.last_us = 0;
 	seen.lateness_n = 0;
+	seen.from_us = from_us;
+	seen.until_us = until_us;
 }
 
 static void forget(void)
 {
 	if (seen.ids)
 		memset(seen.ids, 0, seen.ids_room * sizeof *seen.ids);
-	seen.ids_n = 0;
-	open_window();
+	seen.ids_used = seen.hanging = 0;
+	open_window(0, INT64_MAX);
+}
+
+/* Answers the request at the front of the buffer; returns the bytes to send, none when the answer waits or never comes.
+ */
+static int answer_one(int fd, struct connection *connection, size_t head_n, size_t whole, char *out, size_t room)
+{
+	const char *head = connection->bytes, *answer = ok_answer;
+	int64_t from_us, until_us;
+
+	if (strncmp(head, "GET /report ", 12) == 0)
+		return report(out, room, true);
+	if (strncmp(head, "GET /count ", 11) == 0)
+		return report(out, room, false);
+	if (has_path(head, "/hang ")) {
+		seen.hanging++;
+		return 0;
+	}
+	if (has_path(head, "/reset "))
+		forget();
+	else if (sscanf(head, "POST /window/%" SCNd64 "/%" SCNd64 " ", &from_us, &until_us) == 2)
+		open_window(from_us, until_us);
+	else
+		answer = take_callback(head, head_n, whole);
+	if (has_path(head, "/slow/")) {
+		answer_later(fd, connection);
+		return 0;
+	}
+	memcpy(out, answer, strlen(answer));
+	return (int)strlen(answer);
 }
 
 /* Takes whole requests from the front of the buffer and answers them; returns what to send, or -1 to close. */
@@ -314,7 +356,7 @@ static int answer_all(int fd, struct connection *connection, char *out, size_t r
 		if (!end)
 			return connection->n == BUFFER_BYTES - 1 ? -1 : sent;
 		*end = '\0';
-		const char *length = strstr(connection->bytes, "\r\nContent-Length: ");
+		const char *length = strcasestr(connection->bytes, "\r\nContent-Length: ");
 		size_t head_n = (size_t)(end + 4 - connection->bytes);
 		size_t whole = head_n + (length ? (size_t)atol(length + 18) : 0);
 
@@ -323,24 +365,7 @@ static int answer_all(int fd, struct connection *connection, char *out, size_t r
 			return -1;
 		if (connection->n < whole || (size_t)sent + 1024 > room)
 			return sent;
-		if (strncmp(connection->bytes, "GET /report ", 12) == 0) {
-			sent += report(out + sent, room - (size_t)sent);
-		} else if (strncmp(connection->bytes, "POST /hang ", 11) != 0) {
-			const char *answer = ok_answer;
-
-			if (strncmp(connection->bytes, "POST /reset ", 12) == 0)
-				forget();
-			else if (strncmp(connection->bytes, "POST /window ", 13) == 0)
-				open_window();
-			else
-				answer = take_callback(connection->bytes, head_n, whole);
-			if (has_path(connection->bytes, "/slow/")) {
-				answer_later(fd, connection);
-			} else {
-				memcpy(out + sent, answer, strlen(answer));
-				sent += (int)strlen(answer);
-			}
-		}
+		sent += answer_one(fd, connection, head_n, whole, out + sent, room - (size_t)sent);
 		memmove(connection->bytes, connection->bytes + whole, connection->n - whole);
 		connection->n -= whole;
 	}

@@ -2,22 +2,24 @@
 """The systems that are measured: ours, and peers that people use today. All do the same work into the same receiver.
 
 A system is started with `start(endpoint)`, told its work with `add_burst(n, at)` (n deliveries, all due at the instant
-`at`) or `add_steady(rate, seconds)` (which returns when its steady state begins), and stopped. `roots` are the pids of
-its process trees: what it costs is counted over all of them, database and broker included. `delivered()` is how many it
-believes it has delivered, where it keeps count.
+`at`) or `add_steady(rate, seconds)` (which returns when its steady state has begun, with `seconds` of it to come), and
+stopped. `roots` are the pids of its process trees: what it costs is counted over all of them, database and broker included.
 """
 import datetime
+import http.client
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import time
 
 import load
-from measure import BUILD, ROOT, Folder, Refused, stop
+from measure import BUILD, ROOT, Folder, Refused, free_port, stop, tail
 
 PAYLOAD_TEXT = "x" * 150  # a request body of about 200 bytes
 STEADY_LEAD_S = 5
+NPM_INSTALL = "npm install --no-audit --no-fund --no-package-lock"
 
 
 def iso(at):
@@ -29,6 +31,7 @@ class Seed:
     whole_minutes = False
     told_per_s = 4000  # at least so many schedules a second are created: for the lead of a burst
     settings = "SQLite, WAL, synchronous=FULL; one process"
+    packages = ("libsqlite3-0", "libssl3", "libuv1")
 
     def __init__(self, *options):
         self.binary = os.environ.get("SEED_BINARY") or str(ROOT / "build" / "release" / "seed-scheduler")
@@ -43,50 +46,33 @@ class Seed:
         ).stdout
 
     def start(self, endpoint):
+        """Returns when it is ready."""
         self.endpoint = endpoint
         if not (self.folder.path / "scheduler.db").exists():
             self.command("user", "create", "bench", "--email", "bench@example.org", "--admin")
             self.token = self.command("token", "create", "bench").strip()
+        self.port = free_port()
+        words = f"serve --listen 127.0.0.1:{self.port} --database {self.database} --egress-allow 127.0.0.0/8 --log-level warn"
         log = self.folder.path / "log"
         self.process = subprocess.Popen(
-            [
-                self.binary,
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--database",
-                self.database,
-                "--egress-allow",
-                "127.0.0.0/8",
-                "--log-level",
-                "warn",
-                *self.options,
-            ],
-            stderr=open(log, "wb"),
-            stdout=subprocess.DEVNULL,
+            [self.binary, *words.split(), *self.options], stderr=open(log, "wb"), stdout=subprocess.DEVNULL
         )
-        self.port = self._port()
+        deadline = time.monotonic() + 60
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Refused("the service did not start: " + tail(log))
+            time.sleep(0.002)
 
-    def _port(self):
-        """The kernel knows where it listens; with few log lines the service does not say."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            inodes = set()
-            for fd in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
-                try:
-                    target = os.readlink(fd)
-                except OSError:
-                    continue
-                if target.startswith("socket:["):
-                    inodes.add(target[8:-1])
-            for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == "0A" and fields[9] in inodes:
-                    return int(fields[1].split(":")[1], 16)
-            if self.process.poll() is not None:
-                raise Refused("the service did not start: " + (self.folder.path / "log").read_text()[-300:])
-            time.sleep(0.005)
-        raise Refused("the service does not listen")
+    def is_ready(self):
+        try:
+            return self.ask("/readyz").status == 200
+        except OSError:
+            return False
+
+    def ask(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection.request("GET", path, headers={"Authorization": "Token " + self.token})
+        return connection.getresponse()
 
     @property
     def roots(self):
@@ -98,23 +84,29 @@ class Seed:
     def add_burst(self, n, at):
         load.create(self.port, self.token, (self.body(i, next_send_at=iso(at)) for i in range(n)))
 
-    def add_steady(self, rate, seconds):
+    def add_steady(self, rate, _):
         """One schedule of one second for each delivery a second; made at that pace, so that they spread over the second."""
-        pace = rate if rate <= 5000 else 5000
-        load.create(self.port, self.token, (self.body(i, interval_definition="1 seconds") for i in range(rate)), rate=pace)
+        load.create(
+            self.port, self.token, (self.body(i, interval_definition="1 seconds") for i in range(rate)), rate=min(rate, 5000)
+        )
         time.sleep(2)
-        return time.time()
-
-    def delivered(self):
-        """By the database's own sum; the service must have stopped."""
-        lines = self.command("check").splitlines()
-        return int(next(line.split()[1] for line in lines if line.startswith("delivered")))
 
     def stop(self):
         stop(self.process, 60)
 
     def remove(self):
         self.folder.remove()
+
+
+class SeedCron(Seed):
+    """The same burst of schedules that recur: each also moves on to its next instant."""
+
+    name = "seed-scheduler, cron"
+    whole_minutes = True
+
+    def add_burst(self, n, at):
+        entry = time.strftime("%M %H * * *", time.gmtime(at))
+        load.create(self.port, self.token, (self.body(i, cron_definition=entry) for i in range(n)))
 
 
 # --- peers -----------------------------------------------------------------------------------------------------
@@ -133,43 +125,22 @@ class Postgres:
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", "postgres", str(folder.path)], check=True)
             self.as_user = ["runuser", "-u", "postgres", "--"]
-        subprocess.run(
-            [*self.as_user, str(self.bin / "initdb"), "-D", str(self.data), "-A", "trust", "-U", "bench"],
-            check=True,
-            capture_output=True,
-        )
+        initdb = [*self.as_user, str(self.bin / "initdb"), "-D", str(self.data), "-A", "trust", "-U", "bench"]
+        subprocess.run(initdb, check=True, capture_output=True)
+        options = "listen_addresses= shared_buffers=512MB max_wal_size=4GB max_connections=200".split()
         self.process = subprocess.Popen(
-            [
-                *self.as_user,
-                str(self.bin / "postgres"),
-                "-D",
-                str(self.data),
-                "-k",
-                str(self.socket_dir),
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "shared_buffers=512MB",
-                "-c",
-                "max_wal_size=4GB",
-                "-c",
-                "max_connections=200",
-            ],
+            [*self.as_user, str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.socket_dir)]
+            + [word for option in options for word in ("-c", option)],
             stdout=subprocess.DEVNULL,
             stderr=open(folder.path / "pg.log", "wb"),
         )
+        psql = [str(self.bin / "psql"), "-h", str(self.socket_dir), "-U", "bench", "-d", "postgres", "-c", "select 1"]
         for _ in range(200):
-            if (
-                subprocess.run(
-                    [str(self.bin / "psql"), "-h", str(self.socket_dir), "-U", "bench", "-d", "postgres", "-c", "select 1"],
-                    capture_output=True,
-                ).returncode
-                == 0
-            ):
+            if subprocess.run(psql, capture_output=True).returncode == 0:
                 break
             time.sleep(0.1)
         else:
-            raise Refused("PostgreSQL did not start: " + (folder.path / "pg.log").read_text()[-300:])
+            raise Refused("PostgreSQL did not start: " + tail(folder.path / "pg.log"))
 
     def stop(self):
         pid = (self.data / "postmaster.pid").read_text().split()[0]
@@ -180,22 +151,8 @@ class Postgres:
 class Redis:
     def __init__(self, folder):
         self.socket = folder.path / "redis.sock"
-        self.process = subprocess.Popen(
-            [
-                "redis-server",
-                "--port",
-                "0",
-                "--unixsocket",
-                str(self.socket),
-                "--save",
-                "",
-                "--appendonly",
-                "yes",
-                "--dir",
-                str(folder.path),
-            ],
-            stdout=open(folder.path / "redis.log", "wb"),
-        )
+        words = f"redis-server --port 0 --unixsocket {self.socket} --save '' --appendonly yes --dir {folder.path}"
+        self.process = subprocess.Popen(shlex.split(words), stdout=open(folder.path / "redis.log", "wb"))
         for _ in range(100):
             if self.socket.exists():
                 return
@@ -220,7 +177,8 @@ class Peer:
 
     def start(self, endpoint):
         kinds = {"postgres": Postgres, "redis": Redis}
-        self.open_stores = [kinds[kind](self.folder) for kind in self.stores]
+        for kind in self.stores:
+            self.open_stores.append(kinds[kind](self.folder))
         self.environment = {
             **os.environ,
             "ENDPOINT": endpoint,
@@ -231,11 +189,14 @@ class Peer:
             "PAYLOAD_TEXT": PAYLOAD_TEXT,
         }
         self.tell("prepare")
-        self.workers = [self.spawn(words) for words in self.worker_commands()]
+        self.workers = [self.spawn(i, words) for i, words in enumerate(self.worker_commands())]
         time.sleep(3)
+        for i, worker in enumerate(self.workers):
+            if worker.poll() is not None:
+                raise Refused(f"{self.name}: a worker ended: {tail(self.folder.path / f'worker{i}.log')}")
 
-    def spawn(self, words):
-        log = open(self.folder.path / f"worker{len(self.workers)}.log", "ab")
+    def spawn(self, i, words):
+        log = open(self.folder.path / f"worker{i}.log", "ab")
         return subprocess.Popen(words, env=self.environment, stdout=log, stderr=log, cwd=self.cwd())
 
     def tell(self, *words):
@@ -266,10 +227,6 @@ class Peer:
         if time.time() > begins:
             raise Refused(f"{self.name} took longer to be told {rate}/s than the lead")
         time.sleep(begins - time.time() + 1)
-        return begins + 1
-
-    def delivered(self):
-        return None
 
     def stop(self):
         while self.workers:
@@ -290,13 +247,11 @@ class NodePeer(Peer):
             target = folder / source.name
             if not target.exists() or target.read_bytes() != source.read_bytes():
                 target.write_bytes(source.read_bytes())
-                if source.name == "package.json":
-                    subprocess.run(
-                        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-                        cwd=folder,
-                        check=True,
-                        capture_output=True,
-                    )
+        done = folder / "installed.json"  # what npm has installed whole
+        wanted = (folder / "package.json").read_bytes()
+        if not done.exists() or done.read_bytes() != wanted:
+            subprocess.run(NPM_INSTALL.split(), cwd=folder, check=True, capture_output=True)
+            done.write_bytes(wanted)
         return folder
 
     def program(self):
@@ -305,23 +260,23 @@ class NodePeer(Peer):
     @property
     def settings(self):
         versions = json.loads((ROOT / "bench" / "peers" / "package.json").read_text())["dependencies"]
-        return f"{versions[self.name]}; {self.workers_n} Node.js processes, {' and '.join(self.stores)}; {self.tuning}"
+        return f"{versions[self.name]}; {self.workers_n} Node.js processes; {self.tuning}"
 
 
 class GraphileWorker(NodePeer):
-    name, script, stores = "graphile-worker", "graphile_worker", ("postgres",)
+    name, script, stores, packages = "graphile-worker", "graphile_worker", ("postgres",), ("postgresql-15",)
     tuning = "local queue of 500, batched completion, 100 jobs at a time"
 
 
 class PgBoss(NodePeer):
-    name, script, stores = "pg-boss", "pg_boss", ("postgres",)
+    name, script, stores, packages = "pg-boss", "pg_boss", ("postgres",), ("postgresql-15",)
     tuning = "batches of 500, four pollers a process"
 
 
 class BullMq(NodePeer):
-    name, script, stores = "bullmq", "bullmq", ("redis",)
-    told_per_s = 1500
-    tuning = "one job scheduler for each, 200 jobs at a time, append-only file"
+    name, script, stores, packages = "bullmq", "bullmq", ("redis",), ("redis-server",)
+    told_per_s = 3000
+    tuning = "200 jobs at a time, append-only file synced once a second"
 
 
 class Celery(Peer):
@@ -329,6 +284,7 @@ class Celery(Peer):
     database and queues one task for each."""
 
     name, stores = "celery", ("postgres", "redis")
+    packages = ("postgresql-15", "redis-server", "python3-celery", "python3-django-celery-beat", "python3-django")
     whole_minutes = True
     settings = "Debian's Celery, django-celery-beat, Django; beat and 4 prefork workers, postgres and redis"
 
@@ -339,26 +295,16 @@ class Celery(Peer):
         return ["/usr/bin/python3", "tell.py"]
 
     def worker_commands(self):
-        celery = ["/usr/bin/python3", "-m", "celery", "-A", "project"]
+        celery = "/usr/bin/python3 -m celery -A project"
+        scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
         return [
-            [*celery, "worker", "-c", "4", "-l", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"],
-            [
-                *celery,
-                "beat",
-                "-l",
-                "WARNING",
-                "--max-interval",
-                "1",
-                "-S",
-                "django_celery_beat.schedulers:DatabaseScheduler",
-                "--pidfile=",
-            ],
+            f"{celery} worker -c 4 -l WARNING --without-gossip --without-mingle --without-heartbeat".split(),
+            f"{celery} beat -l WARNING --max-interval 1 -S {scheduler} --pidfile=".split(),
         ]
 
     def add_steady(self, rate, seconds):
         self.tell("steady", rate)
         time.sleep(12)
-        return time.time()
 
 
 PEERS = {peer.name: peer for peer in (Celery, GraphileWorker, PgBoss, BullMq)}

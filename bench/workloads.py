@@ -3,7 +3,9 @@
 import math
 import time
 
-from measure import Receiver, cpu_seconds, resident_mib
+from measure import Receiver, Refused, cpu_seconds, resident_mib
+
+GRACE_S = 5  # what has not come so long after the window is missing
 
 
 def to_ms(us):
@@ -25,25 +27,30 @@ def burst(system, n):
         system.add_burst(n, at)
         spare_s = at - time.time()
         if spare_s < 1:
-            return {"void": "the work was told too late"}
+            raise Refused("the work was told too late")
         time.sleep(spare_s - 0.5)
-        cpu_before = cpu_seconds(system.roots)
-        report = receiver.wait_for(n, spare_s + max(60, n / 200))
+        cpu_before, receiver_before = cpu_seconds(system.roots), receiver.cpu_seconds()
+        receiver.wait_for(n, spare_s + max(60, n / 100))
+        receiver_cpu = receiver.cpu_seconds() - receiver_before
         time.sleep(0.5)  # the last outcomes are being recorded
         cpu = cpu_seconds(system.roots) - cpu_before
+        resident = resident_mib(system.roots)
+        system.stop()
+        report = receiver.report()
+        if report["ids"] < n:
+            raise Refused(f"{report['ids']} of {n} arrived")
         took_s = report["last_us"] / 1e6 - at
-        row = {
+        return {
             "n": n,
-            "arrived": report["ids"],
+            "missing": 0,
             "duplicates": report["duplicates"],
             "early": report["early"],
-            "deliveries_per_s": round(report["ids"] / took_s) if took_s > 0 else 0,
+            "deliveries_per_s": round(n / took_s),
             **lateness(report),
-            "cpu_us_per_delivery": round(cpu * 1e6 / max(report["ids"], 1), 1),
-            "resident_mib": round(resident_mib(system.roots), 1),
+            "cpu_us_per_delivery": round(cpu * 1e6 / n, 1),
+            "resident_mib": round(resident, 1),
+            "receiver_busy": round(receiver_cpu / took_s, 2),
         }
-        system.stop()
-        return row
     finally:
         system.stop()
         system.remove()
@@ -51,27 +58,28 @@ def burst(system, n):
 
 
 def steady(system, rate, seconds):
-    """`rate` deliveries a second, spread over the second, watched for `seconds`."""
+    """`rate` deliveries a second, spread over the second: what is planned within `seconds` whole ones, and when it came."""
     receiver = Receiver()
     try:
         system.start(receiver.endpoint)
-        system.add_steady(rate, seconds)
-        receiver.open_window()
-        began, cpu_before = time.time(), cpu_seconds(system.roots)
-        time.sleep(seconds - 2)
-        report = receiver.report()
-        took_s, cpu = time.time() - began, cpu_seconds(system.roots) - cpu_before
+        system.add_steady(rate, seconds + 5)
+        begins = math.ceil(time.time()) + 1
+        receiver.open_window(begins, begins + seconds)
+        time.sleep(begins - time.time())
+        cpu_before, receiver_before = cpu_seconds(system.roots), receiver.cpu_seconds()
+        time.sleep(begins + seconds - time.time())
+        cpu, receiver_cpu = cpu_seconds(system.roots) - cpu_before, receiver.cpu_seconds() - receiver_before
+        receiver.wait_for(rate * seconds, GRACE_S)
         system.stop()
-        time.sleep(0.2)
-        ids, delivered = receiver.report()["ids"], system.delivered()
+        report = receiver.report()
         return {
             "rate": rate,
-            "arrived_per_s": round(report["count"] / took_s, 1),
+            "missing": max(rate * seconds - report["ids"], 0),
             "duplicates": report["duplicates"],
             "early": report["early"],
-            "lost": None if delivered is None else max(delivered - ids, 0),
             **lateness(report),
-            "cpu_us_per_delivery": round(cpu * 1e6 / max(report["count"], 1), 1),
+            "cpu_us_per_delivery": round(cpu * 1e6 / (rate * seconds), 1),
+            "receiver_busy": round(receiver_cpu / seconds, 2),
         }
     finally:
         system.stop()
