@@ -64,6 +64,18 @@ def cpu_seconds(roots):
     return ticks / TICKS
 
 
+def written_bytes(roots):
+    """What the trees have made the kernel write to disks."""
+    total = 0
+    for pid in process_tree(roots):
+        try:
+            text = pathlib.Path(f"/proc/{pid}/io").read_text()
+        except OSError:
+            continue
+        total += int(text.split("\nwrite_bytes: ")[1].split()[0])
+    return total
+
+
 def resident_mib(roots):
     """Resident memory of the trees; pages that several processes share are divided among them."""
     kib = 0

@@ -15,6 +15,7 @@ HEADINGS = {
     "requests_per_s": "requests/s",
     "cpu_us_per_delivery": "CPU us each",
     "cpu_us": "CPU us each",
+    "written_bytes": "bytes written each",
     "server_cpu_us": "server's CPU us",
     "libcurl_per_s": "libcurl/s",
     "libcurl_cpu_us": "libcurl's CPU us",

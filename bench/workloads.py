@@ -3,7 +3,7 @@
 import math
 import time
 
-from measure import Receiver, Refused, cpu_seconds, resident_mib
+from measure import Receiver, Refused, cpu_seconds, resident_mib, written_bytes
 
 GRACE_S = 5  # what has not come so long after the window is missing
 
@@ -28,6 +28,7 @@ def fire(system, receiver, n):
         raise Refused("the work was told too late")
     time.sleep(spare_s - 0.5)
     cpu_before, receiver_before = cpu_seconds(system.roots), receiver.cpu_seconds()
+    written_before = written_bytes(system.roots)
     receiver.wait_for(n, spare_s + max(60, n / 100))
     receiver_cpu = receiver.cpu_seconds() - receiver_before
     time.sleep(0.5)  # the last outcomes are being recorded
@@ -39,6 +40,7 @@ def fire(system, receiver, n):
         "deliveries_per_s": round(n / took_s),
         **lateness(report),
         "cpu_us_per_delivery": round(cpu * 1e6 / n, 1),
+        "written_bytes": round((written_bytes(system.roots) - written_before) / n),
         "receiver_busy": round(receiver_cpu / took_s, 2),
     }
 
