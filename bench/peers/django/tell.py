@@ -17,6 +17,8 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from project.models import Schedule  # noqa: E402
 from rest_framework.authtoken.models import Token  # noqa: E402
 
+TASK = "project.celery.queue_all"
+
 
 def make(n, timing):
     payload = {"n": 0, "text": os.environ["PAYLOAD_TEXT"]}
@@ -39,15 +41,12 @@ def main():
         make(int(rest[0]), "burst")
         at = datetime.datetime.fromtimestamp(float(rest[1]), datetime.timezone.utc)
         crontab, _ = CrontabSchedule.objects.get_or_create(minute=at.minute, hour=at.hour, timezone="UTC")
-        PeriodicTask.objects.create(
-            name="burst", task="project.celery.queue_all", args=json.dumps(["burst", 60]), crontab=crontab
-        )
+        planned = json.dumps({"planned": at.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        PeriodicTask.objects.create(name="burst", task=TASK, args='["burst"]', kwargs=planned, crontab=crontab)
     else:
         make(int(rest[0]), "steady")
         interval, _ = IntervalSchedule.objects.get_or_create(every=1, period=IntervalSchedule.SECONDS)
-        PeriodicTask.objects.create(
-            name="steady", task="project.celery.queue_all", args=json.dumps(["steady", 1]), interval=interval
-        )
+        PeriodicTask.objects.create(name="steady", task=TASK, args='["steady"]', interval=interval)
     connection.close()
 
 

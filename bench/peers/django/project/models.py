@@ -16,5 +16,5 @@ class Schedule(models.Model):
     auth_token = models.CharField(max_length=500, null=True, blank=True)
     next_send_at = models.DateTimeField(null=True, blank=True)
     enabled = models.BooleanField(default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)  # a page in creation order needs no sort
     updated_at = models.DateTimeField(auto_now=True)
