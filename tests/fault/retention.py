@@ -10,11 +10,9 @@ same all the while. Then --rows delivered runs of a week ago are put into a data
 watched before, and while the purge deletes them: the 99th percentile of lateness may rise to 50 ms, or by half.
 """
 import argparse
-import contextlib
 import json
 import pathlib
 import re
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,7 @@ for place in (TESTS, TESTS / "fault"):
 
 from faketime import NS, Clock                      # noqa: E402
 from harness import receiver as answers             # noqa: E402
+from harness.database import reading, rewriting     # noqa: E402
 from harness.receiver import Receiver               # noqa: E402
 from harness.service import BINARY, Service         # noqa: E402
 from harness.wait import until                      # noqa: E402
@@ -43,13 +42,13 @@ def say(text):
 
 
 def rows(service, table, where="1"):
-    with contextlib.closing(sqlite3.connect(f"file:{service.database_path}?mode=ro", uri=True)) as db:
+    with reading(service.database_path) as db:
         return db.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
 
 
 def oldest_run(service):
     """Its id; the purge goes by ids. Cheap, since whoever asks runs beside what is measured."""
-    with contextlib.closing(sqlite3.connect(f"file:{service.database_path}?mode=ro", uri=True)) as db:
+    with reading(service.database_path) as db:
         return db.execute("SELECT coalesce(min(id), 0) FROM runs").fetchone()[0]
 
 
@@ -126,15 +125,13 @@ def reset(port):
 
 def put_old_runs(service, count):
     """Runs of the first schedule, one a millisecond, delivered a week and a day ago."""
-    with contextlib.closing(sqlite3.connect(service.database_path)) as db:
-        first_us = time.time_ns() // 1000 - 8 * DAY_US
-        with db:
-            db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) INSERT INTO runs (id, "
-                       "uuid, schedule_id, definition_id, kind, state, planned_at, changed_at, queued, attempts, "
-                       "attempts_budget, was_failed, started_at, duration_us, status) SELECT i, randomblob(16), 1, 1, 0, 1, "
-                       "?2 + i * 1000, ?2 + i * 1000, 0, 1, 6, 0, ?2 + i * 1000, 900, 200 FROM n", (count, first_us))
-            db.execute("UPDATE timers SET planned = planned + ?1, triggered = triggered + ?1 WHERE schedule_id = 1", (count,))
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    first_us = time.time_ns() // 1000 - 8 * DAY_US
+    with rewriting(service.database_path) as db:
+        db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) INSERT INTO runs (id, "
+                   "uuid, schedule_id, definition_id, kind, state, planned_at, changed_at, queued, attempts, "
+                   "attempts_budget, was_failed, started_at, duration_us, status) SELECT i, randomblob(16), 1, 1, 0, 1, "
+                   "?2 + i * 1000, ?2 + i * 1000, 0, 1, 6, 0, ?2 + i * 1000, 900, 200 FROM n", (count, first_us))
+        db.execute("UPDATE timers SET planned = planned + ?1, triggered = triggered + ?1 WHERE schedule_id = 1", (count,))
 
 
 def watch(service, port, seconds, old=0):
