@@ -513,6 +513,8 @@ static void test_next(void **state)
 		  "2026-03-29T00:30:00Z 2026-03-29T01:30:00Z 2026-03-29T02:30:00Z" },
 		{ "30 * * * *", "Europe/Berlin", "2026-10-25T00:00:00Z",
 		  "2026-10-25T00:30:00Z 2026-10-25T01:30:00Z 2026-10-25T02:30:00Z" },
+		/* Far from a change of the clock, with the match in the day behind it. */
+		{ "0 * 26 10 *", "Europe/Berlin", "2026-10-01T00:00:00Z", "2026-10-25T23:00:00Z 2026-10-26T00:00:00Z" },
 		{ "0 */2 * * *", "Europe/Berlin", "2026-10-24T23:00:00Z",
 		  "2026-10-25T00:00:00Z 2026-10-25T01:00:00Z 2026-10-25T03:00:00Z" },
 		/* The last matches of the year in both passes of an overlap at midnight. */
@@ -616,6 +618,9 @@ static void test_previous_and_count(void **state)
 		  "2026-10-25T00:30:00Z", 2 },
 		{ "0,30 * * * *", "Europe/Berlin", "2026-10-24T23:30:00Z", "2026-10-25T02:00:00Z",
 		  "2026-10-25T02:00:00Z", 5 },
+		/* … or in the day before it. */
+		{ "0 * 24 10 *", "Europe/Berlin", "2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z",
+		  "2026-10-24T21:00:00Z", 24 },
 		{ "30 */24 1 11 * 2020", "America/Havana", "2020-10-31T00:00:00Z", "2020-11-01T05:10:00Z",
 		  "2020-11-01T04:30:00Z", 1 },
 		{ "0 0 1 1 *", "UTC", "1960-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "-", 0 },

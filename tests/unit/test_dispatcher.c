@@ -424,6 +424,23 @@ static void while_claims_are_refused_nothing_starts(void **state)
 	rig_free(rig);
 }
 
+/* P8: what the refused claim was for is due only in ten seconds again. */
+static void a_wall_clock_set_back_after_a_refused_claim_holds_up_nothing(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+
+	(void)state;
+	rig_claimed_n(rig, 1, 5, 5, T0 - 60 * S, (struct claimed){ .more = true });
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_CLAIM_FAILED });
+	rig_done(rig, rig->starts[0].slot, delivered);
+	assert_int_equal(rig->starts_n, 4);
+	rig->now.wall.us -= 10 * S;
+	rig_pass(rig, 100 * MS);
+	assert_int_equal(rig->starts_n, 5);
+	assert_int_equal(rig->claims_n, 2);
+	rig_free(rig);
+}
+
 /* The budget is for the endpoint's failures, not for ours. */
 static void what_found_no_socket_was_no_attempt(void **state)
 {
@@ -674,6 +691,22 @@ static void draining_waits_for_the_answer_to_a_claim(void **state)
 	rig_free(rig);
 }
 
+static void draining_asks_for_no_claim_that_was_refused(void **state)
+{
+	struct rig *rig = rig_new(&options_default);
+
+	(void)state;
+	rig_claimed_n(rig, 1, 1, 5, T0, (struct claimed){ .more = true });
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_CLAIM_FAILED });
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_DRAIN });
+	rig_pass(rig, 100 * MS);
+	rig_done(rig, rig->starts[0].slot, delivered);
+	rig_recorded(rig, DISPATCH_RECORDED);
+	assert_int_equal(rig->drained_n, 1);
+	assert_int_equal(rig->claims_n, 2);
+	rig_free(rig);
+}
+
 static void draining_after_a_lane_has_gone(void **state)
 {
 	struct rig *rig = rig_new(&options_default);
@@ -734,6 +767,7 @@ int main(void)
 		cmocka_unit_test(a_recorded_retry_is_claimed_when_its_time_comes),
 		cmocka_unit_test(a_record_that_fails_comes_again_and_nothing_starts_meanwhile),
 		cmocka_unit_test(while_claims_are_refused_nothing_starts),
+		cmocka_unit_test(a_wall_clock_set_back_after_a_refused_claim_holds_up_nothing),
 		cmocka_unit_test(what_found_no_socket_was_no_attempt),
 		cmocka_unit_test(results_that_wait_for_the_disk_stop_new_starts_in_the_end),
 		cmocka_unit_test(long_lists_come_in_parts),
@@ -744,6 +778,7 @@ int main(void)
 		cmocka_unit_test(a_run_claimed_anew_replaces_the_waiting_one_and_waits_for_the_flying_one),
 		cmocka_unit_test(draining_puts_back_what_waits_and_ends_with_what_flies),
 		cmocka_unit_test(draining_waits_for_the_answer_to_a_claim),
+		cmocka_unit_test(draining_asks_for_no_claim_that_was_refused),
 		cmocka_unit_test(draining_after_a_lane_has_gone),
 		cmocka_unit_test(the_oldest_ready_run_is_the_one_that_others_keep_waiting),
 	};

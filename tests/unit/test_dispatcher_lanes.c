@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "deliver/held.h"
 #include "deliver/id_map.h"
 #include "dispatcher_rig.h"
 
@@ -393,8 +394,8 @@ static void a_lane_stays_slow_while_runs_are_on_their_way_to_the_parking_place(v
 	rig_free(rig);
 }
 
-/* The clock was set back while runs were parked, so some come back before their instants: when the lane clogs again, those
- * that are due go back to the store, and the others must not overtake them. */
+/* The clock was set back while runs were parked, so some come back before their instants: when the lane clogs again,
+ * those that are due go back to the store, and the others must not overtake them. */
 static void what_waits_for_its_instant_stays_behind_what_is_parked(void **state)
 {
 	struct rig *rig = rig_moving();
@@ -456,6 +457,52 @@ static void a_failed_lane_claim_comes_again(void **state)
 	assert_int_equal(rig->lanes_n, 1);
 	rig_pass(rig, 100 * MS);
 	assert_int_equal(rig->lanes_n, 2);
+	rig_free(rig);
+}
+
+/* P14: a claim was refused, and while a parked lane fills the memory it cannot be asked for again: what is ready starts
+ * all the same. */
+static void a_refused_claim_without_room_holds_up_nothing(void **state)
+{
+	/* Room for one more claim, until a parked lane keeps its reserve of it. */
+	const uint32_t n = options_parking.held_max - dispatch_room_min(options_parking.held_max) - 15;
+	struct rig *rig = rig_new(&options_parking);
+
+	(void)state;
+	rig_claimed_n(rig, 1, n, 5, T0, (struct claimed){ .more = true });
+	assert_int_equal(rig->claims_n, 2);
+	rig_pass(rig, 125 * MS);
+	assert_int_equal(rig->records_n, n - 16 - 16);
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_CLAIM_FAILED });
+	rig_done(rig, rig->starts[0].slot, failed);
+	assert_int_equal(rig->starts_n, 16);
+	rig_pass(rig, 100 * MS);
+	assert_int_equal(rig->starts_n, 17);
+	assert_int_equal(rig->claims_n, 2);
+	rig_free(rig);
+}
+
+/* … nor does one that a starving lane goes before, which itself waits for the last of its runs to be parked. */
+static void a_refused_claim_that_has_to_wait_holds_up_nothing(void **state)
+{
+	struct rig *rig = rig_parked();
+	uint32_t *slots = memory_new(rig->records_n * sizeof *slots);
+
+	(void)state;
+	for (uint32_t i = 0; i < rig->records_n; i++)
+		slots[i] = rig->records[i].slot;
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_RECORDED, .slots = { slots, rig->records_n - 1 } });
+	free(slots);
+	assert_int_equal(rig->claims_n, 2);
+	for (uint32_t i = 0; i < 8; i++)
+		rig_done(rig, rig->starts[i].slot, failed);
+	rig_step(rig, (struct dispatch_event){ .kind = DISPATCH_CLAIM_FAILED });
+	rig_done(rig, rig->starts[8].slot, failed);
+	assert_int_equal(rig->starts_n, 24);
+	rig_pass(rig, 100 * MS);
+	assert_int_equal(rig->starts_n, 25);
+	assert_int_equal(rig->claims_n, 2);
+	assert_int_equal(rig->lanes_n, 0);
 	rig_free(rig);
 }
 
@@ -644,6 +691,8 @@ int main(void)
 		cmocka_unit_test(what_waits_for_its_instant_stays_behind_what_is_parked),
 		cmocka_unit_test(a_lane_claim_waits_for_the_ordinary_one_and_goes_first_then),
 		cmocka_unit_test(a_failed_lane_claim_comes_again),
+		cmocka_unit_test(a_refused_claim_without_room_holds_up_nothing),
+		cmocka_unit_test(a_refused_claim_that_has_to_wait_holds_up_nothing),
 		cmocka_unit_test(a_burst_to_a_quick_host_is_not_parked),
 		cmocka_unit_test(a_lane_whose_bodies_fill_the_memory_is_parked),
 		cmocka_unit_test(so_many_lanes_are_parked_and_no_more),
