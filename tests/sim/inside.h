@@ -53,7 +53,7 @@ enum turn {
 struct world {
 	const struct world_options *options;
 	struct rig *rig;
-	bool is_told;
+	uint64_t told_n, told_max; /* lines of the story */
 	uint64_t dice;
 
 	int64_t boot_us, offset_us; /* wall = boot + offset */
@@ -105,7 +105,7 @@ struct world {
 struct instant now_of(const struct world *world);
 void trace(struct world *world, int64_t what, int64_t about);
 /* A line of the story, when somebody listens. */
-void tell(const struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tell(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void plan(struct world *world, enum happening_kind kind, int64_t in_us);
 void plan_of(struct world *world, struct happening happening, int64_t in_us);
 void step_clock_by(struct world *world, int64_t by_us);

@@ -4,7 +4,8 @@
  *
  * M histories of 24 hours from seed N on, K short ones in which nothing is quiet; the first T of either are run twice
  * and must leave the same trace. J processes share them. A broken promise prints the seed and the command that shows it
- * again. `--seed N` alone tells that one history. */
+ * again. `--seed N` alone tells that one history, in STORY_LINES_MAX lines at most; --verbose tells all, with the
+ * service's own log. */
 #include <inttypes.h>
 #include <limits.h>
 #include <malloc.h>
@@ -18,7 +19,7 @@
 #include "base/log.h"
 #include "world.h"
 
-enum { JOBS_MAX = 64, TOLD_EVERY = 1000 };
+enum { JOBS_MAX = 64, TOLD_EVERY = 1000, STORY_LINES_MAX = 2000 };
 
 struct arguments {
 	uint64_t seed, seeds, dense, twice, jobs;
@@ -72,6 +73,11 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
 	return arguments->jobs >= 1 && arguments->jobs <= JOBS_MAX;
 }
 
+static bool is_story(const struct arguments *arguments)
+{
+	return arguments->has_seed && !arguments->has_seeds;
+}
+
 /* --- scenarios ------------------------------------------------------------------------------------------- */
 
 static const struct world_options scenario_base = {
@@ -103,7 +109,7 @@ static int run_hung(struct rig *rig)
 	options.steady_n = 100;
 	options.lateness_us_max = 150 * US_PER_MS;
 
-	struct world_sums sums = world_run(&options, rig, false);
+	struct world_sums sums = world_run(&options, rig, 0);
 
 	printf("hung: %" PRIu64 " healthy runs, the latest %" PRId64 " ms late; %" PRIu64 " times parked, %" PRIu64
 	       " attempts\n",
@@ -124,7 +130,7 @@ static int run_burst(struct rig *rig)
 	options.burst_n = 20000;
 	options.lateness_us_max = 1500 * US_PER_MS;
 
-	struct world_sums sums = world_run(&options, rig, false);
+	struct world_sums sums = world_run(&options, rig, 0);
 
 	printf("burst: %" PRIu64 " runs, the last %" PRId64 " ms late; %" PRIu64 " parked\n", sums.ledger.watched,
 	       sums.ledger.lateness_us_max / US_PER_MS, sums.parks);
@@ -191,24 +197,25 @@ static void run_seed(const struct arguments *arguments, struct rig *rig, uint64_
 		     struct found *found)
 {
 	struct world_options options = is_dense ? world_draw_dense(seed) : world_draw(seed);
+	uint64_t told_max = arguments->verbose ? UINT64_MAX : is_story(arguments) ? STORY_LINES_MAX : 0;
 	double began_s = cpu_s();
 
-	if (arguments->verbose)
+	if (told_max)
 		world_print(&options);
 	promise_about("%s--seed %" PRIu64, is_dense ? "--dense 1 --seeds 0 " : "", seed);
 
-	struct world_sums sums = world_run(&options, rig, arguments->verbose);
+	struct world_sums sums = world_run(&options, rig, told_max);
 
 	add(&found->sums, &sums);
 	*(is_dense ? &found->dense : &found->days) += 1;
 	if (!is_dense)
 		found->day_cpu_s += cpu_s() - began_s;
 	if (is_twice) {
-		promise(world_run(&options, rig, false).trace == sums.trace, "determinism", 0,
+		promise(world_run(&options, rig, 0).trace == sums.trace, "determinism", 0,
 			"the same seed left another trace");
 		found->repeated++;
 	}
-	if (arguments->verbose) {
+	if (told_max) {
 		print_sums(stdout, &sums, ", ", "");
 		printf(", trace %016" PRIx64 "\n", sums.trace);
 	}
@@ -310,7 +317,7 @@ int main(int argc, char **argv)
 				"[--scenario hung|burst]\n");
 		return 2;
 	}
-	if (arguments.has_seed && !arguments.has_seeds)
+	if (is_story(&arguments))
 		arguments.seeds = 1;
 	/* A history frees what the next one takes again: nothing goes back to the kernel in between. */
 	mallopt(M_TRIM_THRESHOLD, INT_MAX);

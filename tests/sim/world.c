@@ -33,11 +33,11 @@ void trace(struct world *world, int64_t what, int64_t about)
 	world->sums.trace = next_dice(&x);
 }
 
-void tell(const struct world *world, const char *format, ...)
+void tell(struct world *world, const char *format, ...)
 {
 	va_list arguments;
 
-	if (!world->is_told)
+	if (world->told_n++ >= world->told_max)
 		return;
 	fprintf(stdout, "%12.6f  ", (double)world->boot_us / (double)US_PER_SECOND);
 	va_start(arguments, format);
@@ -358,14 +358,14 @@ static void close_world(struct world *world)
 	free(world);
 }
 
-static struct world *open_world(const struct world_options *options, struct rig *rig, bool is_told)
+static struct world *open_world(const struct world_options *options, struct rig *rig, uint64_t told_max)
 {
 	struct world *world = memory_new(sizeof *world);
 	char path[100];
 
 	world->options = options;
 	world->rig = rig;
-	world->is_told = is_told;
+	world->told_max = told_max;
 	world->dice = options->seed ^ UINT64_C(0x5eed);
 	world->boot_us = 1000 * US_PER_SECOND;
 	world->offset_us = world->offset_us_max = options->start.us - world->boot_us;
@@ -416,9 +416,9 @@ static void populate(struct world *world)
 	plan(world, HEAL, options->faults_us);
 }
 
-struct world_sums world_run(const struct world_options *options, struct rig *rig, bool is_told)
+struct world_sums world_run(const struct world_options *options, struct rig *rig, uint64_t told_max)
 {
-	struct world *world = open_world(options, rig, is_told);
+	struct world *world = open_world(options, rig, told_max);
 
 	service_start(world);
 	populate(world);
@@ -442,6 +442,8 @@ struct world_sums world_run(const struct world_options *options, struct rig *rig
 
 	sums.ledger = ledger_sum(world->ledger);
 	sums.audit = audit_sum(world->audit);
+	if (told_max && world->told_n > told_max)
+		printf("… and %" PRIu64 " lines more, with --verbose\n", world->told_n - told_max);
 	close_world(world);
 	return sums;
 }

@@ -80,7 +80,8 @@ struct world_options world_draw(uint64_t seed);
 /* A minute or two in which nothing is quiet. */
 struct world_options world_draw_dense(uint64_t seed);
 void world_print(const struct world_options *options);
-/* Aborts at the first broken promise, after printing what it was. `is_told`: prints what happens. */
-struct world_sums world_run(const struct world_options *options, struct rig *rig, bool is_told);
+/* Aborts at the first broken promise, after printing what it was. Prints what happens, `told_max` lines
+ * of it at most. */
+struct world_sums world_run(const struct world_options *options, struct rig *rig, uint64_t told_max);
 
 #endif
