@@ -191,8 +191,15 @@ void audit_purged(struct audit *audit, struct wall now, bool is_clock_steady)
 	audit->skip_id = skip_id < audit->skip_id ? skip_id : audit->skip_id;
 }
 
+/* The tables are closed while a process dies of its disk; by then whoever waits for that commit is refused. */
+static void check_is_committed(const struct audit *audit)
+{
+	promise(audit->db, "P1", 0, "a write was answered, and its commit has failed");
+}
+
 void audit_deleted(struct audit *audit, const uint8_t uuid[16])
 {
+	check_is_committed(audit);
 	line_of(audit, uuid)->is_deleted = true;
 	sqlite3_bind_blob(audit->schedule, 1, uuid, 16, SQLITE_STATIC);
 	promise(!next_row(audit, audit->schedule), "P1", 0, "a deleted schedule is still there");
@@ -205,6 +212,7 @@ static struct wall read_schedule(struct audit *audit, const struct schedule *sch
 	const struct schedule_definition *definition = &schedule->definition;
 	struct wall anchor;
 
+	check_is_committed(audit);
 	sqlite3_bind_blob(audit->schedule, 1, schedule->uuid, 16, SQLITE_STATIC);
 	promise(next_row(audit, audit->schedule), "P1", 0, "an answered schedule is not there");
 	anchor.us = sqlite3_column_int64(audit->schedule, 0);
