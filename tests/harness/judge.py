@@ -7,7 +7,7 @@ service and does not look into its database. It checks, in the words of the prom
   P2  planned instants are on the schedule's grid, none twice, none left out
   P3  every occurrence ended in exactly one way: `seed-scheduler check` adds up and nothing is open
   P4  one occurrence, one run id, one body, in every request; attempts count up
-  P5  a second request of an attempt follows a kill, and not more of them than were in flight
+  P5  a second request of an attempt follows a kill, and not more of them than were leased, or can be in flight
   P6  nothing comes early
   P12 failed tasks stay until they are delivered
   P10 of schedules that run one at a time the next begins when the last is over
@@ -30,6 +30,7 @@ LANDING_US = SECOND         # a request on the wire when its schedule was delete
 BACKLOG_US = SECOND         # what was due that long before the schedules were switched off, on time, has been sent
 OVERTAKING_US = SECOND // 4 # runs of one schedule start in order; on several connections they may arrive otherwise
 IN_FLIGHT_US = 2 * SECOND   # a 2xx is committed by then, also on a busy machine
+IN_FLIGHT_MAX = 1024 + 2048 # attempts on the wire, and results that wait for the disk (promise.md)
 
 
 @dataclasses.dataclass
@@ -119,8 +120,9 @@ class Judge:
             self.complain(f"{unsent} attempts were counted and never sent")
         for number, pairs in enumerate(self.duplicates):
             recovered = next((life.recovered for life in self.lives[number + 1:] if life.recovered is not None), 0)
-            if len(pairs) > recovered:
-                self.complain(f"{len(pairs)} requests came twice over a kill that {recovered} runs were leased at: "
+            if len(pairs) > min(recovered, IN_FLIGHT_MAX):
+                self.complain(f"{len(pairs)} requests came twice over a kill that {recovered} runs were leased at, "
+                              f"{IN_FLIGHT_MAX} of them in flight at most: "
                               f"{self.lives[number:number + 3]}, the first {pairs[0]}")
 
     def check_duplicate(self, before, again):

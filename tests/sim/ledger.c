@@ -3,6 +3,7 @@
 #include "ledger.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@ struct entry {
 	unsigned version;      /* of the schedule, when it was first seen */
 	uint64_t body;	       /* of the first attempt */
 	uint32_t attempt;      /* the highest that started */
+	unsigned started_in;   /* life of the process that sent it last */
+	bool is_open;	       /* what came of it is to be written */
 	uint32_t recorded;     /* attempts on record */
 	unsigned answered_in;  /* life of the process in which a 2xx was read; 0 = never */
 	uint32_t budget;
@@ -74,10 +77,19 @@ struct ledger {
 
 static char about[100];
 
+/* Also when it is an assert that has failed. */
+static void tell_again(int signal_number)
+{
+	(void)signal_number;
+	fflush(stdout);
+	fprintf(stderr, "to see it again: sim %s --verbose\n", about);
+}
+
 void promise_about(const char *format, ...)
 {
 	va_list arguments;
 
+	signal(SIGABRT, tell_again);
 	va_start(arguments, format);
 	vsnprintf(about, sizeof about, format, arguments);
 	va_end(arguments);
@@ -89,8 +101,6 @@ void promise(bool holds, const char *name, int64_t run_id, const char *text)
 		return;
 	fflush(stdout);
 	fprintf(stderr, "broken: %s (run %lld): %s\n", name, (long long)run_id, text);
-	if (about[0])
-		fprintf(stderr, "to see it again: sim %s --verbose\n", about);
 	abort();
 }
 
@@ -314,6 +324,14 @@ void ledger_unsent(struct ledger *ledger, int64_t run_id, struct wall now)
 	ledger->schedules[entry_of(ledger, run_id)->schedule].unsent_at = now;
 }
 
+/* The receiver gets the same attempt a second time: once for each that a death left in flight. */
+static void check_repeat(struct ledger *ledger, const struct entry *entry, int64_t run_id)
+{
+	ledger->sums.duplicates++;
+	promise(entry->is_open, "P5", run_id, "sent again though it was not in flight");
+	promise(entry->started_in != ledger->life, "P5", run_id, "sent twice without a death");
+}
+
 void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attempt, struct wall now)
 {
 	struct entry *entry = entry_of(ledger, run->id);
@@ -328,6 +346,8 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 	promise(schedule->overlap == OVERLAP_ALLOW || schedule->flying_n == 0, "P10", run->id,
 		"it overlaps another run of its schedule");
 	promise(entry->answered_in != ledger->life, "I8", run->id, "started again after a 2xx in the same life");
+	if (attempt == entry->attempt)
+		check_repeat(ledger, entry, run->id);
 	promise(attempt == entry->recorded + 1 && attempt >= entry->attempt, "I5", run->id, "attempts must rise");
 	promise(attempt <= run->attempts_budget, "I5", run->id, "more attempts than its budget");
 	if (entry->has_started) {
@@ -348,10 +368,10 @@ void ledger_started(struct ledger *ledger, const struct run *run, uint32_t attem
 			schedule->started_lane = run->lane;
 		}
 	}
-	ledger->sums.duplicates += entry->answered_in != 0;
 	if (!entry->has_started)
 		watch(ledger, schedule, run, now);
-	entry->has_started = entry->is_flying = true;
+	entry->has_started = entry->is_flying = entry->is_open = true;
+	entry->started_in = ledger->life;
 	schedule->flying_n++;
 	ledger->flying_n++;
 	if (ledger->options.in_flight_max)
@@ -416,6 +436,11 @@ static void check_retry(const struct ledger *ledger, const struct entry *entry, 
 	promise(record->attempts < entry->budget, "I12", record->run_id, "to be tried again without a budget");
 }
 
+void ledger_fenced(struct ledger *ledger, int64_t run_id)
+{
+	entry_of(ledger, run_id)->is_open = false;
+}
+
 void ledger_recorded(struct ledger *ledger, const struct store_record *record)
 {
 	struct entry *entry = entry_of(ledger, record->run_id);
@@ -431,8 +456,10 @@ void ledger_recorded(struct ledger *ledger, const struct store_record *record)
 	promise(record->kind != STORE_FAILED || !entry->has_reply || entry->is_gone ||
 			record->attempts >= entry->budget,
 		"P3", record->run_id, "failed with attempts left");
-	if (record->kind <= STORE_FAILED)
+	if (record->kind <= STORE_FAILED) {
+		entry->is_open = false;
 		entry->recorded = record->attempts;
+	}
 	entry->is_leased = false;
 	entry->is_over = record->kind == STORE_DELIVERED || record->kind == STORE_FAILED;
 	entry->is_failed = record->kind == STORE_FAILED;
@@ -482,6 +509,12 @@ static void end_leases(struct ledger *ledger)
 
 void ledger_crashed(struct ledger *ledger)
 {
+	uint32_t in_flight = 0;
+
+	for (size_t i = 0; i < ledger->entries_room; i++)
+		in_flight += ledger->entries[i].is_open && ledger->entries[i].started_in == ledger->life;
+	promise(in_flight <= ledger->options.in_flight_max + DISPATCH_OUTCOMES_SPARE, "P5", 0,
+		"more in flight than there are places");
 	ledger->life++;
 	end_leases(ledger);
 }

@@ -3,9 +3,9 @@
  * product's.
  *
  * The names are those of docs/promise.md and of the test plan: I2 one row and one id an occurrence, I5 same id same
- * body and rising attempts, I6 never early, I7 nothing after the end, I8 duplicates only after a crash, I9 no write
- * without the lease, I12 bounds, I13 planned instants increase, P10 first attempts in planned order, and one at a time
- * where runs may not overlap. I1 and I3 are audit.h's. */
+ * body and rising attempts, I6 never early, I7 nothing after the end, I8 duplicates only after a crash, P5 one of each
+ * attempt that it left in flight, I9 no write without the lease, I12 bounds, I13 planned instants increase, P10 first
+ * attempts in planned order, and one at a time where runs may not overlap. I1 and I3 are audit.h's. */
 #ifndef SIM_LEDGER_H
 #define SIM_LEDGER_H
 
@@ -58,6 +58,8 @@ void ledger_replied(struct ledger *ledger, int64_t run_id, const struct answer_p
 void ledger_answered(struct ledger *ledger, int64_t run_id, const struct outcome *outcome);
 /* A committed record that was not fenced. */
 void ledger_recorded(struct ledger *ledger, const struct store_record *record);
+/* One that was: nothing will come of its attempt, since the run's schedule was deleted. */
+void ledger_fenced(struct ledger *ledger, int64_t run_id);
 /* Every failed run whose schedule still exists is open again. */
 void ledger_requeued(struct ledger *ledger);
 void ledger_deleted(struct ledger *ledger, const uint8_t uuid[16]);
@@ -72,7 +74,7 @@ void ledger_steps(const struct ledger *ledger, uint64_t steps, uint32_t room);
 void ledger_rest(const struct ledger *ledger, const struct store_check *check);
 struct ledger_sums ledger_sum(const struct ledger *ledger);
 
-/* What is being tried, as arguments that repeat it; part of what a broken promise prints. */
+/* What is being tried, as arguments that repeat it; told when a promise is broken or an assert fails. */
 void promise_about(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints and aborts unless `holds`. */
 void promise(bool holds, const char *name, int64_t run_id, const char *text);

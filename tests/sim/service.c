@@ -355,7 +355,9 @@ static void book(struct world *world, const struct engine_job *job)
 			tell(world, "run %" PRId64 " is recorded, as %d", job->records[i].run_id,
 			     (int)job->records[i].kind);
 	for (uint32_t i = 0; job->kind == ENGINE_RECORD && i < job->n; i++)
-		if (!job->records[i].was_fenced)
+		if (job->records[i].was_fenced)
+			ledger_fenced(world->ledger, job->records[i].run_id);
+		else
 			ledger_recorded(world->ledger, &job->records[i]);
 }
 
