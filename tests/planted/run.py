@@ -7,9 +7,10 @@
 Each *.patch here is one bug against src/; the lines above its first "---" say what it breaks, which line of the promise
 that is, and who should speak. It is applied to a copy of the tree under build/planted (the product has no switches),
 the simulator is built there without sanitizers and runs histories from several starting seeds until a promise breaks.
-A bug that lies where the simulator does not go names another program or test in its head ("Found by: ..."). The
-control is the tree as it is, through the same seeds and programs: it must find nothing. Prints the table of
-docs/design/planted.md; the last line is the proof. --check-apply only says whether every patch still fits.
+A bug that lies where the simulator does not go names another program or test in its head ("Found by: ..."). Found is
+what a promise or an invariant by name, an assertion in src/ or a failed test speaks of; whatever else goes wrong, a
+time-out for one, is not. The control is the tree as it is, through the same seeds and programs: nothing may go wrong.
+Prints the table of docs/design/planted.md; the last line is the proof. --check-apply only says whether every patch still fits.
 """
 import argparse
 import concurrent.futures
@@ -97,7 +98,8 @@ class Tree:
         return "" if done.returncode == 0 else done.stdout[-3000:]
 
     def hunt(self, program, start, seeds):
-        """(the seeds it took, what spoke), or (None, "") when nothing did. Another program counts as one seed."""
+        """(the seeds it took, what spoke); when it was not found (None, what else went wrong, if anything). A test counts as
+        one seed."""
         command = [self.build / program]
         if program.endswith(".py"):
             command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", program]
@@ -109,16 +111,17 @@ class Tree:
         text = done.stdout + done.stderr
         if done.returncode == 0:
             return None, ""
-        if program != SIMULATOR:
-            return 1, spoken_by(text) or f"exit code {done.returncode}"
-        last = re.findall(r"seed (\d+)", text)
-        return int(last[-1]) - start + 1 if last else 1, spoken_by(text) or f"exit code {done.returncode}"
+        spoken = spoken_by(text)
+        seed = re.search(r"^to see it again: sim --seed (\d+)", text, re.M)
+        if not spoken or (program == SIMULATOR and not seed):
+            return None, f"exit code {done.returncode}: " + (text.strip().splitlines() or ["not a word"])[-1][:200]
+        return int(seed[1]) - start + 1 if program == SIMULATOR else 1, spoken
 
 
 def spoken_by(text):
-    for pattern, words in ((r"broken: (\S+) \(run -?\d+\): ([^(\n]*)", "{0}: {1}"), (r"^\[  FAILED  \] (\w+)$", "test {0}"),
-                           (r"^FAILED \S+::(\w+)", "test {0}"),
-                           (r": (\w+): Assertion `(.*?)' failed", "assert in {0}: {1}")):
+    for pattern, words in ((r"^broken: ([PI]\d+) \(run -?\d+\): ([^(\n]*)", "{0}: {1}"),
+                           (r"^\[  FAILED  \] (\w+)$", "test {0}"), (r"^FAILED \S+::(\w+)", "test {0}"),
+                           (r"\bsrc/\S+: (\w+): Assertion `(.*?)' failed", "assert in {0}: {1}")):
         if match := re.search(pattern, text, re.M):
             return re.sub(r"/\S*/", "", words.format(*match.groups())).strip()  # without the scratch folder
     return ""
@@ -129,7 +132,7 @@ def run(command, env=None, cwd=None):
         return subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               errors="replace", timeout=RUN_S_MAX, check=False)
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 124, "", f"broken: end (run 0): not over after {RUN_S_MAX} s\n")
+        return subprocess.CompletedProcess(command, 124, "", f"not over after {RUN_S_MAX} s\n")
 
 
 class Result:
@@ -140,17 +143,21 @@ class Result:
         self.median = statistics.median([float("inf") if n is None else n for n, _ in self.hunts] or [float("inf")])
 
     def row(self):
-        speakers = sorted({spoken for _, spoken in self.hunts if spoken})
-        by = "" if self.bug.program == SIMULATOR else f" (`{self.bug.program}`)"
-        verdict = self.problem.splitlines()[0] if self.problem else "; ".join(speakers) or "**not found**"
-        seeds = " ".join(str(n) if n is not None else "-" for n, _ in self.hunts)
-        median = f"{self.median:g}" if self.is_found else "-"
+        speakers = sorted({spoken for n, spoken in self.hunts if n is not None})
+        others = sorted({f"**not found**: {why or 'nothing spoke'}" for n, why in self.hunts if n is None})
+        is_by_test = self.bug.program != SIMULATOR
+        by = f" (`{self.bug.program}`)" if is_by_test else ""
+        verdict = self.problem.splitlines()[0] if self.problem else "; ".join(speakers + others)
+        seeds = "by test" if is_by_test else " ".join(str(n) if n is not None else "-" for n, _ in self.hunts)
+        median = f"{self.median:g}" if self.is_found and not is_by_test else "-"
         cells = [self.bug.name, self.bug.breaks, self.bug.promise, seeds, median, verdict + by]
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def try_bug(tree, bug, starts, seeds):
     problem = tree.make([bug.target], bug)
+    if bug.program != SIMULATOR:
+        starts = starts[:1]
     return Result(bug, problem, [] if problem else [tree.hunt(bug.program, start, seeds) for start in starts])
 
 
@@ -164,9 +171,9 @@ def control(tree, bugs, results, starts):
         longest = max((r.hunts[at][0] or 0 for r in results if r.bug.program == SIMULATOR and r.hunts), default=0)
         if longest:
             seeds += longest
-            complaints += [spoken for n, spoken in [tree.hunt(SIMULATOR, start, longest)] if n is not None]
-    complaints += [spoken for program in programs if program != SIMULATOR
-                   for n, spoken in [tree.hunt(program, 0, 0)] if n is not None]
+            complaints += [wrong for _, wrong in [tree.hunt(SIMULATOR, start, longest)] if wrong]
+    complaints += [wrong for program in programs if program != SIMULATOR
+                   for _, wrong in [tree.hunt(program, 0, 0)] if wrong]
     return seeds, complaints
 
 
