@@ -10,6 +10,7 @@ import contextlib
 import random
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -216,7 +217,7 @@ class Endpoint:
         self.loop.set_exception_handler(lambda *_: None)     # broken handshakes and resets are the point here
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        self.listeners, self.sockets = [], []
+        self.listeners, self.sockets, self.servers = [], [], []
 
     def __enter__(self):
         return self
@@ -285,6 +286,23 @@ class Endpoint:
         threading.Thread(target=serve, daemon=True).start()
         return sock.getsockname()[1]
 
+    def renegotiating_port(self, certificate):
+        """TLS 1.2 that asks for another handshake when it has read a request; by the openssl command, since Python cannot."""
+        server = subprocess.Popen(["openssl", "s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-cert", certificate, "-key",
+                                   certificate], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, errors="replace")
+        self.servers.append(server)
+        port = next(int(line.rpartition(":")[2]) for line in server.stdout if line.startswith("ACCEPT "))
+
+        def serve():
+            with contextlib.suppress(OSError):
+                for line in server.stdout:
+                    if line.startswith("POST "):
+                        server.stdin.write("r\n")
+                        server.stdin.flush()
+        threading.Thread(target=serve, daemon=True).start()
+        return port
+
     def drop_connections(self):
         """Ends every connection, so that the service's idle ones end as well."""
         async def cancel():
@@ -303,6 +321,9 @@ class Endpoint:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()
+        for server in self.servers:
+            server.kill()
+            server.wait()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
         self.loop.close()

@@ -40,7 +40,7 @@ class Case:
     read: int = 1               # requests the endpoint has read when the first attempt is over
     poured: int = 0             # the endpoint offers so many bytes; the service takes no more than a mebibyte of them
     payload_n: int = 0
-    place: str = None           # refusing, blackhole, silent, handshake: a port without a script
+    place: str = None           # the endpoint's own "..._port": a port without a script
     tls: dict = None            # arguments of Certificates.context
     host: str = None            # as in the URL; for TLS and DNS cases a name of their own unless given
     dns: object = None          # a script of the name server
@@ -229,6 +229,8 @@ TLS = [
     tls("wants a client certificate", place="handshake", tls={"wants_client": True},
         says="the endpoint asks for a client certificate"),
     tls("wants a client certificate, TLS 1.2", place="handshake", tls={"wants_client": True, "most": ssl.TLSVersion.TLSv1_2}),
+    tls("asks for another handshake after the request", place="renegotiating", tls={},
+        says="the endpoint refused the handshake"),
     tls("a chain of 400 certificates", tls={"copies": 400}, says="certificate chain is too long"),
     tls("plain HTTP on the port", unread, say(b"HTTP/1.1 400 Bad\r\n" + EMPTY), host="plain.endpoint.test",
         says="the endpoint does not speak TLS on this port"),

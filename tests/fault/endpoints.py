@@ -113,7 +113,8 @@ class Rig:
         case = trial.case
         context = None if case.tls is None else self.certificates.context(**case.tls)
         if case.place:
-            trial.port = getattr(self.endpoint, f"{case.place}_port")(*([context] if context else []))
+            shown = self.certificates.folder / "good.both" if case.place == "renegotiating" else context
+            trial.port = getattr(self.endpoint, f"{case.place}_port")(*([shown] if shown else []))
             return
         trial.listener = self.endpoint.listen(*case.scripts, tls=context, receive_buffer=4096 if case.payload_n else None)
         trial.port = trial.listener.port
