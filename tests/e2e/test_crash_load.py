@@ -9,7 +9,7 @@ import pytest
 
 import crash_load
 from harness.arrivals import Arrival
-from harness.judge import Judge, Life
+from harness.judge import IN_FLIGHT_MAX, Judge, Life
 from harness.workload import ACKNOWLEDGED, REFUSED, UNANSWERED, Request, Schedule
 
 # SEED_CRASH_SEED repeats a trial; the seed of every trial is printed.
@@ -98,6 +98,15 @@ def test_it_allows_what_was_in_flight_at_a_kill_and_no_more():
     before = [arrival(9.5, run=f"r{n}", schedule=f"s{n}") for n in range(6)]
     for count, sees in ((5, False), (6, True)):
         judge = judge_of(before + [first._replace(at_us=T + 12 * S) for first in before[:count]])
+        judge.check_duplicates()
+        assert bool(judge.problems) == sees
+
+
+def test_it_allows_no_more_than_can_be_in_flight_however_many_runs_were_leased():
+    before = [arrival(9.5, run=f"r{n}", schedule=f"s{n}") for n in range(IN_FLIGHT_MAX + 1)]
+    for count, sees in ((IN_FLIGHT_MAX, False), (IN_FLIGHT_MAX + 1, True)):
+        judge = judge_of(before + [first._replace(at_us=T + 12 * S) for first in before[:count]])
+        judge.lives = [*LIVES[:2], dataclasses.replace(LIVES[2], recovered=16384)]
         judge.check_duplicates()
         assert bool(judge.problems) == sees
 
