@@ -34,6 +34,16 @@ def started(**more):
     return service.start()
 
 
+def all_ticks(receiver, path, least):
+    """The requests for a schedule of a second, at least so many, once no instant between the first and the last is missing.
+    Runs that are late go out beside each other and may arrive in any order."""
+    def without_holes():
+        found = receiver.seen(path)
+        instants = sorted({planned(request) for request in found})
+        return len(found) >= least and instants == [instants[0] + n * SECOND for n in range(len(instants))] and found
+    return until(without_holes, timeout=15, what=f"every instant of {path}")
+
+
 # ---- crash and restart (P1, P2, P4, P5) ----
 
 def test_a_kill_loses_nothing_and_keeps_the_run_id(receiver):
@@ -53,12 +63,10 @@ def test_a_kill_loses_nothing_and_keeps_the_run_id(receiver):
         api = service.api(service.token)
         receiver.wait_for(1, "/due", timeout=10)
         receiver.wait_for(1, "/last", timeout=10)
-        ticks = receiver.wait_for(4, "/tick", timeout=15)
+        all_ticks(receiver, "/tick", 4)
         first, second = receiver.wait_for(2, "/flight", timeout=60)[:2]
         event.set()
         assert first.run_id == second.run_id and first.body == second.body and second.attempt >= first.attempt
-        instants = sorted({planned(request) for request in ticks})
-        assert instants == [instants[0] + n * SECOND for n in range(len(instants))]
         for made in (one, due, last):
             until(lambda made=made: api.schedule(made)["next_send_at"] is None, what="a one-shot to be over")
             assert api.schedule(made)["triggered"] == 1
@@ -180,10 +188,9 @@ def test_missed_while_down_runs_in_full_up_to_a_minute(receiver):
         deadline = time.monotonic() + 2.2
         until(lambda: time.monotonic() > deadline, timeout=5)
         service.start()
-        requests = receiver.wait_for(5, "/missed", timeout=10)
-        instants = sorted({planned(request) for request in requests})
-        assert instants == [planned(before) + n * SECOND for n in range(len(instants))]
-        assert len(requests) == len(instants)
+        requests = all_ticks(receiver, "/missed", 5)
+        instants = {planned(request) for request in requests}
+        assert min(instants) == planned(before) and len(requests) == len(instants)
 
 
 # ---- refusals at start ----
