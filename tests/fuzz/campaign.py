@@ -4,20 +4,25 @@
 
     tests/fuzz/campaign.py [--executions 200000000] [--hours 4] [--jobs 2] [GROUP...]
 
-The bulk is tried without sanitizers, which is several times as many inputs in the same time: the targets' own assertions
-are on, against their second readings. What was found new is then read once more with ASan and UBSan. Corpora grow in
-build/fuzz/new, so that the next campaign starts where this one ended; an input that breaks something is in
-build/fuzz/found. A group has not held when one of its targets broke, or when it ran out of time before its executions
-and its CPU-hours.
+--hours are hours of CPU time of the search's own processes, for each group; the work of a target is divided among --jobs
+processes. The bulk is tried without sanitizers, which is several times as many inputs in the same time: the targets' own
+assertions are on, against their second readings. What was found new is then read once more with ASan and UBSan. Inputs
+have at most the length that stands in GROUPS; what takes longer ones (limits of size) is for `make fuzz` and the unit
+tests. Corpora grow in build/fuzz/new, so that the next campaign starts where this one ended; an input that breaks something
+is in build/fuzz/found. A group has not held when one of its targets broke, or when it ended before its executions and
+before its CPU-hours. Each group is told on stderr when it ends, all together in the proof line.
 """
 import argparse
 import concurrent.futures
 import json
+import math
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -46,8 +51,30 @@ def build(targets):
         subprocess.run(["ninja", "-C", folder, *programs], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def fuzz(folder, target, *flags):
-    """Returns (did it break, executions)."""
+def cpu_seconds(pid):
+    """Of a process that lives."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_for(words, seconds):
+    """Runs a fuzzer until it ends or has used so much CPU time. Returns (exit code, CPU seconds, what it said)."""
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
+        while True:
+            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+            if pid:
+                break
+            if cpu_seconds(child.pid) >= seconds:
+                child.send_signal(signal.SIGUSR1)  # libFuzzer's: print the figures and end with 0
+            time.sleep(0.2)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        return child.returncode, usage.ru_utime + usage.ru_stime, said.read().decode(errors="replace")
+
+
+def fuzz(folder, target, seconds, *flags):
+    """One process. Returns (did it break, executions, CPU seconds)."""
     dictionary = ROOT / "tests" / "fuzz" / "dict" / f"{target}.dict"
     (NEW / target).mkdir(parents=True, exist_ok=True)
     FOUND.mkdir(parents=True, exist_ok=True)
@@ -62,30 +89,29 @@ def fuzz(folder, target, *flags):
         str(NEW / target),
         f"tests/fuzz/corpus/{target}",
     ]
-    result = subprocess.run(
-        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False
-    )
-    if result.returncode:
-        sys.stderr.write(result.stderr[-3000:])
-    executions = re.search(r"number_of_executed_units: (\d+)", result.stderr)
-    return result.returncode != 0, int(executions[1]) if executions else 0
+    code, used, said = run_for(words, seconds)
+    if code:
+        sys.stderr.write(said[-3000:])
+    executions = re.search(r"number_of_executed_units: (\d+)", said)
+    return code != 0, int(executions[1]) if executions else 0, used
 
 
 def search(group, options):
-    tried, broken, began = 0, 0, time.monotonic()
+    """The figures of one group; each of its targets in `jobs` processes, which see what the others find."""
+    tried, broken, used, is_enough = 0, 0, 0.0, True
     for target, (share, length) in GROUPS[group].items():
-        flags = (f"-runs={round(options.executions * share)}", f"-max_total_time={round(options.hours * 3600 * share)}")
-        is_broken, executions = fuzz("build/fuzz-plain", target, *flags, f"-max_len={length}")
-        tried += executions
-        broken += is_broken or fuzz("build/fuzz", target, "-runs=0")[0]
-    hours = (time.monotonic() - began) / 3600
-    print(f"{group}: {tried:,} inputs in {hours:.2f} h, {broken} broken", file=sys.stderr, flush=True)
-    return {
-        "inputs": tried,
-        "hours": round(hours, 2),
-        "broken": broken,
-        "enough": tried >= options.executions * 0.999 or hours >= options.hours,
-    }
+        wanted, seconds = options.executions * share, options.hours * 3600 * share
+        flags = (f"-runs={math.ceil(wanted / options.jobs)}", f"-max_len={length}")
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            begun = [pool.submit(fuzz, "build/fuzz-plain", target, seconds / options.jobs, *flags) for _ in range(options.jobs)]
+        ends, executions, times = zip(*(one.result() for one in begun))
+        tried += sum(executions)
+        used += sum(times)
+        broken += any(ends) or fuzz("build/fuzz", target, math.inf, "-runs=0")[0]
+        is_enough &= sum(executions) >= wanted * 0.999 or sum(times) >= seconds * 0.999
+    hours = used / 3600
+    print(f"{group}: {tried:,} inputs in {hours:.2f} CPU-hours, {broken} broken", file=sys.stderr, flush=True)
+    return {"inputs": tried, "cpu_hours": round(hours, 2), "broken": broken, "enough": is_enough}
 
 
 def main():
@@ -98,21 +124,11 @@ def main():
     if set(options.groups) - set(GROUPS):
         parser.error("the groups are " + " ".join(GROUPS))
     build([target for group in options.groups for target in GROUPS[group]])
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        found = dict(zip(options.groups, pool.map(lambda group: search(group, options), options.groups)))
+    found = {group: search(group, options) for group in options.groups}
     held = all(one["enough"] and not one["broken"] for one in found.values())
-    tried = {group: one["inputs"] for group, one in found.items()}
-    print(
-        "proof: "
-        + json.dumps(
-            {
-                "part": "fuzzing",
-                "tried": tried,
-                "found": {"broken": sum(one["broken"] for one in found.values())},
-                "held": held,
-            }
-        )
-    )
+    tried = {group: {"inputs": one["inputs"], "cpu_hours": one["cpu_hours"]} for group, one in found.items()}
+    said = {"part": "fuzzing", "tried": tried, "found": {"broken": sum(one["broken"] for one in found.values())}, "held": held}
+    print("proof: " + json.dumps(said))
     sys.exit(0 if held else 1)
 
 
