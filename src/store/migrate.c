@@ -12,6 +12,8 @@ enum { APPLICATION_ID = 0x53454544 };
 static const char *const migrations[SCHEMA_VERSION] = {
 #include "store/schema_0001.inc"
 	,
+#include "store/schema_0002.inc"
+	,
 };
 
 static enum err refuse_foreign(const char *path, struct error *error)

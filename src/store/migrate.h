@@ -7,7 +7,7 @@
 #include "store/db.h"
 
 /* Of the newest migration in schema/. */
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
 /* *version 0: an empty database. ERR_CORRUPT: another program's, or a newer one's; *error says what to do. */
 enum err migrate_version(struct db *db, const char *path, int64_t *version, struct error *error) MUST_CHECK;

@@ -22,7 +22,11 @@
 #include "store/migrate.h"
 
 /* What a database of schema i has in it before it is brought further. A new migration needs a row here. */
-static const char *const samples[] = { "" };
+static const char *const samples[] = {
+	"",
+	"INSERT INTO timers (schedule_id, next_at, last_at, before_at, triggered, planned, held_at, no_ahead) VALUES "
+	"(1, 20, 10, 0, 0, 0, NULL, 0), (2, 30, 10, 0, 0, 0, 20, 0)",
+};
 
 _Static_assert(sizeof samples / sizeof samples[0] == SCHEMA_VERSION, "a migration without a sample to start from");
 
@@ -39,7 +43,7 @@ struct sums {
 struct rig {
 	char directory[48], path[64], url[80];
 	struct crash_disk *disk;
-	int64_t whole[SCHEMA_VERSION + 1]; /* digests */
+	int64_t whole[SCHEMA_VERSION][SCHEMA_VERSION + 1]; /* digests: begun at a schema, brought to another */
 	struct sums sums;
 };
 
@@ -88,23 +92,25 @@ static void remove_database(struct rig *rig)
 	}
 }
 
-/* Closed, so that all of it is in the file. */
-static bool make_database(struct rig *rig, int64_t version)
+/* The sample of schema `from`, brought to `to`. Closed, so that all of it is in the file. */
+static bool make_database(struct rig *rig, int64_t from, int64_t to)
 {
 	struct db_settings settings = { .path = rig->path };
 	struct db *db = NULL;
 
 	remove_database(rig);
-	if (version == 0)
+	if (to == 0)
 		return true;
 	enum err err = db_sqlite_open(&settings, &db, NULL);
 
 	if (err == ERR_OK)
 		err = db_use_log(db);
 	if (err == ERR_OK)
-		err = migrate_run(db, rig->path, 0, version, NULL);
-	if (err == ERR_OK && version < SCHEMA_VERSION)
-		err = db_script(db, samples[version]);
+		err = migrate_run(db, rig->path, 0, from, NULL);
+	if (err == ERR_OK)
+		err = db_script(db, samples[from]);
+	if (err == ERR_OK)
+		err = migrate_run(db, rig->path, from, to, NULL);
 	db_close(db);
 	return err == ERR_OK;
 }
@@ -147,7 +153,7 @@ static void judge(struct rig *rig, int64_t from, enum moment moment, uint64_t at
 	int64_t version = -1, digest = 0;
 
 	if (look(rig, &version, &digest) != ERR_OK || version < from || version > SCHEMA_VERSION ||
-	    digest != rig->whole[version])
+	    digest != rig->whole[from][version])
 		broken(rig, &sums->not_whole, "neither schema is whole", from, moment, at);
 	sums->old += version == from;
 	sums->new += version == SCHEMA_VERSION;
@@ -160,7 +166,7 @@ static void judge(struct rig *rig, int64_t from, enum moment moment, uint64_t at
 
 	store_close(store);
 	if (!is_whole || look(rig, &version, &digest) != ERR_OK || version != SCHEMA_VERSION ||
-	    digest != rig->whole[SCHEMA_VERSION])
+	    digest != rig->whole[from][SCHEMA_VERSION])
 		broken(rig, &sums->not_whole, "the newest schema is not whole", from, moment, at);
 }
 
@@ -169,7 +175,7 @@ static bool cut_at(struct rig *rig, int64_t from, enum moment moment, uint64_t a
 {
 	struct store *store;
 
-	if (!make_database(rig, from))
+	if (!make_database(rig, from, from))
 		abort();
 	fixed_chance_seed(1);
 	crash_disk_set_faults(rig->disk, &(struct crash_disk_faults){ .off_in = moment == AT_CALL ? at : 0 });
@@ -193,13 +199,14 @@ static void run(struct rig *rig, uint64_t rounds, uint64_t seed)
 {
 	bool goes_on = true;
 
-	for (int64_t version = 0; version <= SCHEMA_VERSION; version++) {
-		int64_t found;
+	for (int64_t from = 0; from < SCHEMA_VERSION; from++)
+		for (int64_t to = from; to <= SCHEMA_VERSION; to++) {
+			int64_t found;
 
-		if (!make_database(rig, version) || look(rig, &found, &rig->whole[version]) != ERR_OK ||
-		    found != version)
-			abort();
-	}
+			if (!make_database(rig, from, to) || look(rig, &found, &rig->whole[from][to]) != ERR_OK ||
+			    found != to)
+				abort();
+		}
 	for (int64_t from = 0; from < SCHEMA_VERSION; from++)
 		for (int moment = AT_CALL; moment < MOMENTS_N; moment++, goes_on = true)
 			for (uint64_t at = 1; at < CALLS_MAX && goes_on; at++)
