@@ -194,8 +194,10 @@ static void hear_notices(struct delivery *d)
 		const struct store_notice *notice = &notice_mail->notice;
 
 		next = mail->next;
-		for (size_t i = 0; i < notice->revoked_n; i++)
+		for (size_t i = 0; i < notice->revoked_n; i++) {
+			assert(revoked && at < revoked_n);
 			revoked[at++] = notice->revoked[i];
+		}
 		if (notice->has_due && notice->due_at.us < due.due_at.us)
 			due.due_at = notice->due_at;
 		store_notice_free(notice_mail);

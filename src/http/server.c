@@ -215,7 +215,7 @@ static void on_acceptable(uv_poll_t *poll, int status, int events)
 	(void)status;
 	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN_MAX; i++) {
-		union peer_address address;
+		union peer_address address = { .any.sa_family = AF_UNSPEC };
 		socklen_t address_n = sizeof address;
 		int fd = accept4(listener->fd, &address.any, &address_n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
