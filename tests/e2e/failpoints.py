@@ -135,11 +135,13 @@ class Lives:
         self.trial.service.cli("token", "create", "admin")
 
     def age_history(self):
-        """What was over before the oldest open run was over eight days ago: a purge goes by id, up to the first young one."""
+        """What was over before the oldest run that is open, or may be opened again, was over eight days ago: a purge goes by
+        id, up to the first young one."""
         age = 8 * DAY_US
         with rewriting(self.trial.service.database_path) as connection:
-            connection.execute(f"UPDATE runs SET planned_at = planned_at - {age}, changed_at = changed_at - {age}"
-                               " WHERE id < coalesce((SELECT min(id) FROM runs WHERE state = 0), 1 << 60)")
+            connection.execute(f"UPDATE runs SET planned_at = planned_at - {age}, changed_at = changed_at - {age} WHERE id < "
+                               "(SELECT coalesce(min(id), 1 << 60) FROM (SELECT id FROM runs WHERE state = 0 UNION ALL "
+                               "SELECT run_id FROM failures))")
 
     # ---- failing and holding ----
 
