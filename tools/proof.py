@@ -47,8 +47,8 @@ class Part:
 PARTS = [
     Part("simulation", 100, 200000, "{plain}/tests/sim/sim --seed 1 --seeds {n} --dense 5000 --twice 1000 --jobs {jobs}"),
     Part("planted-bugs", 20, 5, "tests/planted/run.py --starts {n} --jobs {jobs}"),
-    Part("power-cuts", 4, 20000, "{plain}/tests/sim/power_cuts --cuts {n}"),
-    Part("power-cuts-unsynced", 1, 2000, "{plain}/tests/sim/power_cuts --cuts {n} --synchronous normal"),
+    Part("power-cuts", 4, 20000, "{plain}/tests/sim/power_cuts --cuts {n}", least=400),
+    Part("power-cuts-unsynced", 1, 2000, "{plain}/tests/sim/power_cuts --cuts {n} --synchronous normal", least=400),
     Part("corruption", 2, 2000, "{plain}/tests/sim/corruption --flips {n}"),
     Part("migrations", 1, 20, "{plain}/tests/sim/migrations --rounds {n}"),
     Part("kill-9", 25, 1000, "tests/e2e/crash_load.py --kills {n}"),
@@ -63,7 +63,7 @@ PARTS = [
     Part("retries", 1, 200000, "{plain}/tests/property/retries --runs {n}"),
     Part("clock", 4, 50, "tests/fault/clock.py --scripts {n} --jobs 5"),
     Part("catch-up", 2, 10000, "tests/fault/catch_up.py --schedules {n}"),
-    Part("retention", 2, 500000, "tests/fault/retention.py --rows {n}"),
+    Part("retention", 2, 500000, "tests/fault/retention.py --rows {n}", least=200000),
     *(
         Part(f"abuse-{part}", 4, n, f"tests/fault/abuse.py --part {part} --budget {{n}}")
         for part, n in (
