@@ -186,8 +186,8 @@ class Listener:
     async def serve(self, reader, writer):
         talk = Talk(self, reader, writer)
         self.tasks.add(asyncio.current_task())
-        if not self.tls:
-            writer.transport.set_write_buffer_limits(high=0)    # with TLS, asyncio would wait for ever
+        # With TLS and none at all asyncio would wait for ever, and left to itself it keeps half a mebibyte back.
+        writer.transport.set_write_buffer_limits(high=SEND_BUFFER if self.tls else 0)
         try:
             while True:
                 talk.is_kept = False
