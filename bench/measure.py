@@ -52,40 +52,30 @@ def process_tree(roots):
     return found
 
 
-def cpu_seconds(roots):
-    """User and system time of the trees, their ended children included."""
-    ticks = 0
+def read_trees(roots, name):
+    """/proc/PID/NAME of every process of the trees that still is."""
     for pid in process_tree(roots):
         try:
-            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            text = pathlib.Path(f"/proc/{pid}/{name}").read_text()
         except OSError:
             continue
-        ticks += sum(int(fields[i]) for i in (11, 12, 13, 14))
-    return ticks / TICKS
+        yield text
+
+
+def cpu_seconds(roots):
+    """User and system time of the trees, their ended children included."""
+    fields = (text.rsplit(")", 1)[1].split() for text in read_trees(roots, "stat"))
+    return sum(int(of_one[i]) for of_one in fields for i in (11, 12, 13, 14)) / TICKS
 
 
 def written_bytes(roots):
     """What the trees have made the kernel write to disks."""
-    total = 0
-    for pid in process_tree(roots):
-        try:
-            text = pathlib.Path(f"/proc/{pid}/io").read_text()
-        except OSError:
-            continue
-        total += int(text.split("\nwrite_bytes: ")[1].split()[0])
-    return total
+    return sum(int(text.split("\nwrite_bytes: ")[1].split()[0]) for text in read_trees(roots, "io"))
 
 
 def resident_mib(roots):
     """Resident memory of the trees; pages that several processes share are divided among them."""
-    kib = 0
-    for pid in process_tree(roots):
-        try:
-            text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        kib += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-    return kib / 1024
+    return sum(int(text.split("\nPss:")[1].split()[0]) for text in read_trees(roots, "smaps_rollup")) / 1024
 
 
 class Folder:
@@ -120,7 +110,7 @@ def stop(process, seconds=30):
 
 
 class Receiver:
-    """bench/receiver.c on a port of its own. A measurement that it limits is one of the receiver: see busy()."""
+    """bench/receiver.c on a port of its own. What it limits is a measurement of itself: "receiver_busy" tells."""
 
     def __init__(self, hosts=0):
         words = [compile_c("receiver"), "0", *([str(hosts)] if hosts else [])]

@@ -15,7 +15,7 @@ import time
 import load
 from measure import ROOT, Folder, Receiver, Refused, compile_c, cpu_seconds, free_port, resident_mib, stop, tail
 from systems import PAYLOAD_TEXT, Celery, Seed
-from workloads import GRACE_S, fire, lateness
+from workloads import GRACE_S, faults, fire, lateness
 
 
 def wrk(url, connections, seconds, method="GET", token="", body="", headers=()):
@@ -89,7 +89,7 @@ def many(system, n):
         size = (system.folder.path / "scheduler.db").stat().st_size
         resident = resident_mib(system.roots)
         fired = fire(system, receiver, 10000)
-        row = {
+        return {
             "schedules": n,
             "resident_mib": round(resident, 1),
             "idle_percent_of_a_core": round(idle * 100, 3),
@@ -100,8 +100,6 @@ def many(system, n):
             "burst_per_s": fired["deliveries_per_s"],
             "burst_cpu_us": fired["cpu_us_per_delivery"],
         }
-        system.stop()
-        return row
     finally:
         system.stop()
         system.remove()
@@ -264,9 +262,7 @@ def many_hosts(system, hosts, rate, seconds):
         if not report["hanging"]:
             raise Refused("no host was asked that hangs")
         return {
-            "missing": max(expected - report["ids"], 0),
-            "duplicates": report["duplicates"],
-            "early": report["early"],
+            **faults(report, expected),
             "hanging_requests": report["hanging"],
             **lateness(report),
             "resident_mib": round(resident_mib(system.roots), 1),
@@ -315,16 +311,16 @@ def https(system, kind, n):
         cpu, nginx_cpu = cpu_seconds(system.roots) - cpu, cpu_seconds([nginx.process.pid]) - nginx_cpu
         system.stop()
         yardstick += curl_runs(url, folder.path, n)
-        libcurl_s = min(one["took_s"] for one in yardstick)
+        libcurl_s, libcurl_us = (min(one[key] for one in yardstick) for key in ("took_s", "cpu_us"))
         row = {
             "n": n,
             "deliveries_per_s": round(n / took_s),
             "cpu_us_per_delivery": round(cpu * 1e6 / n, 1),
             "server_cpu_us": round(nginx_cpu * 1e6 / n, 1),
             "libcurl_per_s": round(n / libcurl_s),
-            "libcurl_cpu_us": round(min(one["cpu_us"] for one in yardstick), 1),
+            "libcurl_cpu_us": round(libcurl_us, 1),
             "ratio": round(libcurl_s / took_s, 2),
-            "cpu_ratio": round(min(one["cpu_us"] for one in yardstick) * n / (cpu * 1e6), 2),
+            "cpu_ratio": round(libcurl_us * n / (cpu * 1e6), 2),
         }
         nginx.stop()  # it writes its log
         if kind != "reused":

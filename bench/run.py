@@ -73,7 +73,7 @@ class Book:
     """Keeps every measurement as a line in a file, and in memory for the tables."""
 
     def __init__(self, path):
-        self.path, self.rows, self.run, self.turns = path, [], 0, 0
+        self.path, self.rows, self.run = path, [], 0
         BUILD.mkdir(parents=True, exist_ok=True)
 
     def add(self, workload, system, case, row):

@@ -8,12 +8,16 @@ from measure import Receiver, Refused, cpu_seconds, resident_mib, written_bytes
 GRACE_S = 5  # what has not come so long after the window is missing
 
 
-def to_ms(us):
-    return round(us / 1000, 3)
-
-
 def lateness(report):
-    return {f"lateness_ms_{key}": to_ms(report["lateness_us"][key]) for key in ("p50", "p99", "p999", "max")}
+    return {f"lateness_ms_{key}": round(report["lateness_us"][key] / 1000, 3) for key in ("p50", "p99", "p999", "max")}
+
+
+def faults(report, expected):
+    return {
+        "missing": max(expected - report["ids"], 0),
+        "duplicates": report["duplicates"],
+        "early": report["early"],
+    }
 
 
 def fire(system, receiver, n):
@@ -77,9 +81,7 @@ def steady(system, rate, seconds):
         report = receiver.report()
         return {
             "rate": rate,
-            "missing": max(rate * seconds - report["ids"], 0),
-            "duplicates": report["duplicates"],
-            "early": report["early"],
+            **faults(report, rate * seconds),
             **lateness(report),
             "cpu_us_per_delivery": round(cpu * 1e6 / (rate * seconds), 1),
             "receiver_busy": round(receiver_cpu / seconds, 2),
