@@ -43,6 +43,7 @@ struct timer {
 };
 
 static struct control *control;
+static int64_t beyond_monotonic_ns[CLOCKS_MAX];
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
 static int (*real_timerfd_create)(int, int);
 static int (*real_timerfd_settime)(int, int, const struct itimerspec *, struct itimerspec *);
@@ -72,6 +73,29 @@ static void look_up(void)
 	real_close = (int (*)(int))find("close");
 }
 
+static int64_t real_ns(clockid_t id)
+{
+	struct timespec t;
+
+	real_clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+/* How far each clock is from the monotonic one: closely, by the shortest of some tries. */
+static void measure_distances(void)
+{
+	for (clockid_t id = 0; id < CLOCKS_MAX; id++)
+		for (int64_t tries = 0, shortest = INT64_MAX; tries < 8; tries++) {
+			int64_t before = real_ns(CLOCK_MONOTONIC), there = real_ns(id),
+				took = real_ns(CLOCK_MONOTONIC) - before;
+
+			if (took < shortest) {
+				shortest = took;
+				beyond_monotonic_ns[id] = there - before - took / 2;
+			}
+		}
+}
+
 static void map_control(void)
 {
 	const char *path = getenv("FAKETIME_FILE");
@@ -83,6 +107,7 @@ static void map_control(void)
 		_exit(97);
 	}
 	close(fd);
+	measure_distances();
 	control = page;
 }
 
@@ -96,14 +121,6 @@ __attribute__((constructor)) static void begin(void)
 }
 
 /* --- clocks --- */
-
-static int64_t real_ns(clockid_t id)
-{
-	struct timespec t;
-
-	real_clock_gettime(id, &t);
-	return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
-}
 
 static const _Atomic int64_t *offset_of(clockid_t id)
 {
@@ -123,34 +140,7 @@ static const _Atomic int64_t *offset_of(clockid_t id)
 }
 
 /* A clock that drifts is reckoned from one reading of the monotonic one, or it would go back by what passes between two
- * readings. How far it is from that clock is measured once for each version: closely, by the shortest of some tries. */
-static int64_t beyond_monotonic_ns(clockid_t id, uint64_t version)
-{
-	static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
-	static struct {
-		uint64_t version;
-		int64_t ns;
-	} known[CLOCKS_MAX];
-	int64_t shortest = INT64_MAX;
-
-	pthread_mutex_lock(&guard);
-	for (int tries = 0; known[id].version != version && tries < 8; tries++) {
-		int64_t before = real_ns(CLOCK_MONOTONIC), there = real_ns(id),
-			took = real_ns(CLOCK_MONOTONIC) - before;
-
-		if (took < shortest) {
-			shortest = took;
-			known[id].ns = there - before - took / 2;
-		}
-	}
-	known[id].version = version;
-
-	int64_t ns = known[id].ns;
-
-	pthread_mutex_unlock(&guard);
-	return ns;
-}
-
+ * readings. */
 static int64_t shown_ns(clockid_t id)
 {
 	for (;;) {
@@ -159,7 +149,7 @@ static int64_t shown_ns(clockid_t id)
 		int64_t since = atomic_load(&control->since_ns), now = real_ns(rate ? CLOCK_MONOTONIC : id);
 
 		if (rate)
-			now += beyond_monotonic_ns(id, version) + (int64_t)((__int128)(now - since) * rate / NS_PER_S);
+			now += beyond_monotonic_ns[id] + (int64_t)((__int128)(now - since) * rate / NS_PER_S);
 		if (version % 2 == 0 && version == atomic_load(&control->version))
 			return now + offset;
 	}
