@@ -15,12 +15,9 @@ import json
 import pathlib
 import random
 import re
-import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 for place in (TESTS, TESTS / "fault"):
@@ -28,6 +25,8 @@ for place in (TESTS, TESTS / "fault"):
         sys.path.insert(0, str(place))
 
 from faketime import NS, Clock                          # noqa: E402
+from harness.arrivals import report, start_receiver     # noqa: E402
+from harness.database import reading                    # noqa: E402
 from harness.receiver import Receiver                   # noqa: E402
 from harness.service import BINARY, Service             # noqa: E402
 from harness.times import iso, microseconds, planned    # noqa: E402
@@ -89,11 +88,10 @@ class Gap:
 
     def state(self, service, made):
         """(row, next instant, instants recorded and not yet sent) as the stopped service left them."""
-        with sqlite3.connect(f"file:{service.database_path}?mode=ro", uri=True) as db:
+        with reading(service.database_path) as db:
             row, next_us = db.execute("SELECT s.id, t.next_at FROM schedules s JOIN timers t ON t.schedule_id = s.id "
                                       "WHERE s.uuid = ?", (bytes.fromhex(made["id"].replace("-", "")),)).fetchone()
             waiting = [at for at, in db.execute("SELECT planned_at FROM runs WHERE schedule_id = ? AND state = 0", (row,))]
-        db.close()
         return row, next_us, waiting
 
     def run(self):
@@ -143,7 +141,7 @@ class Gap:
         for policy in POLICIES:
             receiver.wait_for(1, f"/interval-1s/{policy}", timeout=30, select=lambda request: planned(request) >= end_us)
         until(lambda: re.search(r"^open\s+0$", service.cli("check").stdout, re.M), timeout=30, what="every run to end")
-        with sqlite3.connect(f"file:{service.database_path}?mode=ro", uri=True) as db:
+        with reading(service.database_path) as db:
             for path, (run, skips, row) in wanted.items():
                 got = sorted(planned(request) for request in receiver.seen()[seen:]
                              if request.path == path and planned(request) < max(end_us, run[-1] + 1 if run else 0))
@@ -156,7 +154,6 @@ class Gap:
                     self.problems.append(f"down {self.down_s} s, {path}: skipped {got_skips}, wanted {skips}")
                 self.runs += len(run)
                 self.skipped += sum(n for _, _, n in skips)
-        db.close()
 
 
 # ---- a year ----
@@ -165,19 +162,11 @@ def resident_mib(pid):
     return int(re.search(r"^VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1]) / 1024
 
 
-def report(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/report", timeout=30) as answer:
-        return json.loads(answer.read())
-
-
 def a_year(folder, schedules, problems):
     """Figures of a start after a year; `schedules` of one minute each."""
     folder = pathlib.Path(folder)
-    program = folder / "receiver"
-    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", str(program), str(TESTS.parent / "bench" / "receiver.c")], check=True)
-    child = subprocess.Popen([str(program), "0"], stdout=subprocess.PIPE, text=True)
+    child, port = start_receiver(folder)
     try:
-        port = int(child.stdout.readline())
         clock = Clock(folder, BINARY)
         with Service(directory=folder / "service", env=clock.environment) as service:
             token = service.create_user("admin", admin=True)

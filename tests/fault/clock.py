@@ -22,7 +22,6 @@ import json
 import pathlib
 import random
 import re
-import sqlite3
 import sys
 import tempfile
 import threading
@@ -35,6 +34,7 @@ for place in (TESTS, TESTS / "fault"):
 
 from faketime import NS, Clock                          # noqa: E402
 from harness import receiver as answers                 # noqa: E402
+from harness.database import reading                    # noqa: E402
 from harness.receiver import Receiver                   # noqa: E402
 from harness.service import BINARY, Service             # noqa: E402
 from harness.times import iso, microseconds, planned    # noqa: E402
@@ -253,11 +253,10 @@ class Play:
 
     def records(self, database, schedule):
         """Planned instants in the order of their recording, those that the last edit cancelled, skipped ranges."""
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
+        with reading(database) as db:
             row = db.execute("SELECT id FROM schedules WHERE uuid = ?", (bytes.fromhex(schedule.replace("-", "")),)).fetchone()
             rows = db.execute("SELECT planned_at, state FROM runs WHERE schedule_id = ? ORDER BY id", row).fetchall()
             skips = db.execute("SELECT from_at, to_at, count FROM skips WHERE schedule_id = ? ORDER BY id", row).fetchall()
-        db.close()
         return [at for at, _ in rows], {at for at, state in rows if state == CANCELLED}, skips
 
     def judge_grid(self, made, path, period_us, runs, cancelled, skips):

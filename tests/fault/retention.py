@@ -13,7 +13,6 @@ import argparse
 import json
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ for place in (TESTS, TESTS / "fault"):
 
 from faketime import NS, Clock                      # noqa: E402
 from harness import receiver as answers             # noqa: E402
+from harness.arrivals import report, start_receiver # noqa: E402
 from harness.database import reading, rewriting     # noqa: E402
 from harness.receiver import Receiver               # noqa: E402
 from harness.service import BINARY, Service         # noqa: E402
@@ -114,11 +114,6 @@ def forget(folder, options, done_days, failed_days):
 
 # ---- a large purge under load ----
 
-def report(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/report", timeout=30) as answer:
-        return json.loads(answer.read())
-
-
 def reset(port):
     urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}/reset", data=b""), timeout=30).read()
 
@@ -149,11 +144,8 @@ def watch(service, port, seconds, old=0):
 
 def purge_under_load(folder, count, rate, seconds, problems):
     folder = pathlib.Path(folder)
-    program = folder / "receiver"
-    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", str(program), str(TESTS.parent / "bench" / "receiver.c")], check=True)
-    child = subprocess.Popen([str(program), "0"], stdout=subprocess.PIPE, text=True)
+    child, port = start_receiver(folder)
     try:
-        port = int(child.stdout.readline())
         with Service(directory=folder / "service") as service:
             token = service.create_user("admin", admin=True)
             service.start()
