@@ -223,7 +223,7 @@ class NginxApi(Api):
         self.ours = ours
 
     def start(self):
-        self.folder, port = Folder("nginx"), free_port()
+        self.folder, self.nginx, port = Folder("nginx"), None, free_port()
         self.paths = {"GET one": "/one", "page of 100": "/page"}
         for what, path in self.paths.items():
             (self.folder.path / path[1:]).write_bytes(b"x" * len(self.ours.ask("GET", self.ours.paths[what])))
@@ -231,7 +231,8 @@ class NginxApi(Api):
         self.base, self.roots = f"http://127.0.0.1:{port}", [self.nginx.process.pid]
 
     def stop(self):
-        self.nginx.stop()
+        if self.nginx:
+            self.nginx.stop()
         self.folder.remove()
 
 

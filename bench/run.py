@@ -9,10 +9,12 @@ before the next begins. Every single measurement is a line of JSON in build/benc
 the tables have medians with minimum and maximum, and ratios within the same run. docs/benchmarks.md explains the workloads.
 """
 import argparse
+import contextlib
 import datetime
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -69,6 +71,10 @@ def machine(makes):
     return row
 
 
+def void(error):
+    return {"void": str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"}
+
+
 class Book:
     """Keeps every measurement as a line in a file, and in memory for the tables."""
 
@@ -94,7 +100,7 @@ class Book:
         try:
             row = run()
         except Exception as error:  # whatever a system under test, or a tool, may come up with
-            row = {"void": str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"}
+            row = void(error)
         self.add(workload, name, case, {**row, "load_before": busy})
         return row
 
@@ -129,18 +135,19 @@ def run_w3(book, options):
 def run_w4(book, options):
     ours = own.OurApi()
     apis = [ours, own.NginxApi(ours), *([own.DjangoApi()] if options.peers else [])]
-    started = []
-    try:
+    with contextlib.ExitStack() as at_end:
+        serving = []
         for api in apis:
-            api.start()
-            started.append(api)
+            at_end.callback(api.stop)
+            try:
+                api.start()
+                serving.append(api)
+            except Exception as error:  # as in a measurement
+                book.add("w4", api.name, "start", void(error))
         for what, connections in own.CALLS:
-            for api in book.in_turn([api for api in apis if what in api.paths]):
+            for api in book.in_turn([api for api in serving if what in api.paths]):
                 case = f"{what}, {connections} connections"
                 book.measure("w4", api.name, case, lambda: api.rate(what, connections, options.api_seconds))
-    finally:
-        for api in started:
-            api.stop()
 
 
 def run_w5(book, options):
@@ -182,6 +189,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=30, help="of W2 and W5")
     parser.add_argument("--api-seconds", type=int, default=5, help="of each call of W4")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     options.contenders = [systems.Seed, *(systems.PEERS[name] for name in options.peers)]
     options.limit = {"celery": 10000}  # it would take four minutes for 100,000
     book = Book(BUILD / f"results-{datetime.datetime.now():%Y%m%d-%H%M%S}.jsonl")

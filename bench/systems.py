@@ -239,6 +239,10 @@ class Peer:
 
 
 class NodePeer(Peer):
+    def __init_subclass__(cls):
+        versions = json.loads((ROOT / "bench" / "peers" / "package.json").read_text())["dependencies"]
+        cls.settings = f"{versions[cls.name]}; {cls.workers_n} Node.js processes; {cls.tuning}"
+
     def cwd(self):
         """npm's packages are installed once, beside the build."""
         folder = BUILD / "node"
@@ -256,11 +260,6 @@ class NodePeer(Peer):
 
     def program(self):
         return ["node", f"{self.script}.mjs"]
-
-    @property
-    def settings(self):
-        versions = json.loads((ROOT / "bench" / "peers" / "package.json").read_text())["dependencies"]
-        return f"{versions[self.name]}; {self.workers_n} Node.js processes; {self.tuning}"
 
 
 class GraphileWorker(NodePeer):
