@@ -18,6 +18,9 @@ enum {
 	CLAIM_ROWS_PER_RUN = 2, /* run row and due queue */
 };
 
+/* Records that come one by one share a commit: what is no full job waits until the last one was submitted so long ago. */
+#define GATHER_US (5 * US_PER_MS)
+
 /* A store that has not answered for so long counts as late itself. */
 #define OLDEST_PATIENCE_US (2 * US_PER_SECOND)
 
@@ -62,6 +65,7 @@ struct delivery_jobs {
 	struct record_job *idle;	 /* owned: for reuse */
 	uint32_t records_per_job;	 /* fewer after a failure, so that one bad record cannot hold up the others */
 	unsigned record_jobs_n, outstanding;
+	struct boot submitted_at; /* of the last job of records */
 	struct oldest_job oldest;
 };
 
@@ -255,20 +259,25 @@ void delivery_jobs_record(struct delivery_jobs *jobs, const struct run_record *r
 	job->n++;
 }
 
-void delivery_jobs_flush(struct delivery_jobs *jobs, struct wall now, bool all)
+int64_t delivery_jobs_flush(struct delivery_jobs *jobs, struct instant now, bool all)
 {
 	while (jobs->first && (all || jobs->record_jobs_n < RECORD_JOBS_MAX)) {
 		struct record_job *job = jobs->first;
+		int64_t waited = boot_since_us(now.boot, jobs->submitted_at);
 
+		if (!all && !job->next && job->n < jobs->records_per_job && waited < GATHER_US)
+			return GATHER_US - waited;
 		jobs->first = job->next;
 		if (!jobs->first)
 			jobs->last = NULL;
-		job->now = now;
+		job->now = now.wall;
 		job->job = (struct store_job){ .run = run_records, .done = records_done, .rows = job->n, .ctx = job };
 		jobs->record_jobs_n++;
+		jobs->submitted_at = now.boot;
 		FAILPOINT("delivery.records");
 		submit(jobs, &job->job);
 	}
+	return -1;
 }
 
 /* --- a clock set back --- */
@@ -288,11 +297,11 @@ static void set_back_done(struct store_job *job)
 	free(set_back);
 }
 
-void delivery_jobs_set_back(struct delivery_jobs *jobs, struct wall now, int64_t by_us)
+void delivery_jobs_set_back(struct delivery_jobs *jobs, struct instant now, int64_t by_us)
 {
 	struct set_back_job *job = memory_new(sizeof *job);
 
-	*job = (struct set_back_job){ .jobs = jobs, .now = now, .by_us = by_us };
+	*job = (struct set_back_job){ .jobs = jobs, .now = now.wall, .by_us = by_us };
 	job->job = (struct store_job){ .run = run_set_back, .done = set_back_done, .rows = 1, .ctx = job };
 	delivery_jobs_flush(jobs, now, true);
 	submit(jobs, &job->job);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Delivery's requests to the store: claims and records become jobs, answers become runs and slots. Decides nothing.
  *
- * Records are collected: a few jobs are outstanding at most, and what comes meanwhile shares the next one, so that a
- * busy disk gets larger commits, not more of them. All functions are for the delivery loop's thread. */
+ * Records are collected, so that much work makes larger commits, not more of them: one that comes after a pause goes at
+ * once, others wait for up to 5 ms for company, and a few jobs are outstanding at most. All functions are for the delivery
+ * loop's thread. */
 #ifndef DELIVER_DELIVERY_JOBS_H
 #define DELIVER_DELIVERY_JOBS_H
 
@@ -54,12 +55,14 @@ void delivery_jobs_claim(struct delivery_jobs *jobs, const struct store_claim *c
 void delivery_jobs_record(struct delivery_jobs *jobs, const struct run_record *record);
 /* The wall clock was set back: submits the records collected, which were decided before, and then tells the store. One
  * at a time: an answer is on_set_back. */
-void delivery_jobs_set_back(struct delivery_jobs *jobs, struct wall now, int64_t by_us);
+void delivery_jobs_set_back(struct delivery_jobs *jobs, struct instant now, int64_t by_us);
 /* Asks the store for the age of what is due there; see delivery_jobs_oldest_due. Does nothing while the last question
  * is open. */
 void delivery_jobs_ask_oldest_due(struct delivery_jobs *jobs, struct instant now);
-/* Once a turn: submits the records collected, as far as the bound allows; `all` of them when there is no next turn. */
-void delivery_jobs_flush(struct delivery_jobs *jobs, struct wall now, bool all);
+/* Once a turn: submits the records collected, as far as the bound allows; `all` of them when there is no next turn.
+ * Returns for how many microseconds from `now` those that are left wait for company, or -1: none is left, or an answer
+ * comes first. */
+int64_t delivery_jobs_flush(struct delivery_jobs *jobs, struct instant now, bool all);
 void delivery_jobs_answer(struct delivery_jobs *jobs, struct mail *mail);
 /* Jobs that the store still has to answer. */
 unsigned delivery_jobs_outstanding(const struct delivery_jobs *jobs);

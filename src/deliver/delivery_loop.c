@@ -140,7 +140,7 @@ static void tell_set_back(struct delivery *d)
 	if (d->set_back_us == 0 || d->set_back_us_told > 0 || d->is_ending)
 		return;
 	d->set_back_us_told = d->set_back_us;
-	delivery_jobs_set_back(d->jobs, d->now.wall, d->set_back_us);
+	delivery_jobs_set_back(d->jobs, d->now, d->set_back_us);
 }
 
 /* Told again each second until the store has it. */
@@ -324,7 +324,7 @@ static void end(struct delivery *d)
 	if (d->is_ending)
 		return;
 	close_handles(d);
-	delivery_jobs_flush(d->jobs, d->now.wall, true);
+	delivery_jobs_flush(d->jobs, d->now, true);
 	let_go(d);
 }
 
@@ -387,13 +387,17 @@ static void on_second(uv_timer_t *timer)
 /* --- sleeping --- */
 
 /* An earlier wake-up than wanted does no harm, so a timer that is set is left alone unless it is set too late. */
-static void arm(struct delivery *d)
+static void arm(struct delivery *d, int64_t gather_us)
 {
 	int64_t at = d->wake_at.us > 0 ? d->wake_at.us : 1;
-	struct itimerspec spec = { .it_value = { .tv_sec = at / US_PER_SECOND, .tv_nsec = at % US_PER_SECOND * 1000 } };
 
+	if (gather_us >= 0 && at > d->now.wall.us + gather_us)
+		at = d->now.wall.us + gather_us;
 	if (d->armed_us && d->armed_us <= at)
 		return;
+
+	struct itimerspec spec = { .it_value = { .tv_sec = at / US_PER_SECOND, .tv_nsec = at % US_PER_SECOND * 1000 } };
+
 	d->armed_us =
 		timerfd_settime(d->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &spec, NULL) == 0 ? at : 0;
 }
@@ -409,8 +413,7 @@ static void on_sleep(uv_prepare_t *prepare)
 		d->turn_us_max = turn_us;
 	d->slept_at = now;
 	d->slept_ns = slept_ns;
-	delivery_jobs_flush(d->jobs, d->now.wall, false);
-	arm(d);
+	arm(d, delivery_jobs_flush(d->jobs, d->now, false));
 }
 
 /* --- life --- */

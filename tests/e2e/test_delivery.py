@@ -380,6 +380,23 @@ def test_an_attempt_has_thirty_seconds_in_all(api, receiver):
             assert 30 <= second.at - first.at < 30 + 5 + 2 * LATE_MAX
 
 
+# ---- what it costs the disk ----
+
+def test_results_that_come_one_by_one_share_commits(api, receiver, service):
+    """One a millisecond: with a commit for each, a steady load would be all syncs."""
+    number, lead_s = 500, 8
+    first = time.time() + lead_s
+    for n in range(number):
+        api.create(endpoint=receiver.url("/steady"), next_send_at=iso(first + n / 1000))
+    assert time.time() < first - 1, f"{number} creates took too long for what follows"
+    time.sleep(first - 0.1 - time.time())
+    began, before = time.time(), service.metric("seed_store_commit_seconds_count")
+    receiver.wait_for(number, "/steady", timeout=20)
+    time.sleep(0.1)     # the last ones are recorded
+    commits = service.metric("seed_store_commit_seconds_count") - before
+    assert commits < 20 + 200 * (time.time() - began), "more than one each 5 ms"
+
+
 # ---- isolation (P14) ----
 
 def test_a_hung_endpoint_delays_nobody_else(api, receiver):

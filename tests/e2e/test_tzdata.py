@@ -70,13 +70,6 @@ def pass_minute(clock, receiver):
         receiver.wait_for(1, "/tick", select=lambda request: planned(request) > now_us)
 
 
-def metric(service, name):
-    for line in service.metrics_api().get("/metrics").body.decode().splitlines():
-        if line.startswith(name + " "):
-            return float(line.rsplit(" ", 1)[1])
-    return None
-
-
 def test_new_rules_move_what_is_to_come_and_repeat_nothing(world):
     zones, clock, receiver, service, api = world
     api.create(endpoint=receiver.url("/tick"), interval_definition="1 seconds", catch_up="all")
@@ -132,7 +125,7 @@ def test_a_schedule_without_its_zone_says_so_and_holds_up_nobody(world, damage):
     assert api.schedule(still)["put_off"] is False
     entry = service.process.wait_line(lambda entry: entry["event"] == "schedule_put_off", 5)
     assert entry["schedule_id"] == lost["id"] and "time zone" in entry["reason"] and entry["level"] == "error"
-    assert metric(service, "seed_schedules_put_off_total") >= 1
+    assert service.metric("seed_schedules_put_off_total") >= 1
     refused = api.post(PATH, {"endpoint": receiver.url("/new"), "cron_definition": "* * * * *", "timezone": "Lost"})
     assert refused.status == 400 and "timezone" in refused.json(), refused
     pass_minute(clock, receiver)
@@ -150,12 +143,12 @@ def test_a_schedule_without_its_zone_says_so_and_holds_up_nobody(world, damage):
 
 def test_the_version_of_the_zones_is_a_metric(world):
     zones, _, _, service, _ = world
-    assert metric(service, 'seed_tzdata_info{version="2027test"}') == 1
+    assert service.metric('seed_tzdata_info{version="2027test"}') == 1
     service.stop()
     (zones.folder / "+VERSION").unlink()
     service.start()
-    assert metric(service, 'seed_tzdata_info{version="unknown"}') == 1
+    assert service.metric('seed_tzdata_info{version="unknown"}') == 1
     (zones.folder / "tzdata.zi").write_text("# version 2027b\n# ddeps\n")
     service.stop()
     service.start()
-    assert metric(service, 'seed_tzdata_info{version="2027b"}') == 1
+    assert service.metric('seed_tzdata_info{version="2027b"}') == 1

@@ -243,6 +243,17 @@ class Service:
     def metrics_api(self, token=None):
         return Api(self.metrics_address or self.address, token)
 
+    def metric(self, name):
+        """The present value of one series of /metrics; None when there is no such one."""
+        api = self.metrics_api()
+        try:
+            for line in api.get("/metrics").body.decode().splitlines():
+                if line.startswith(name + " "):
+                    return float(line.rsplit(" ", 1)[1])
+        finally:
+            api.close()
+        return None
+
     def log(self):
         """All log entries of the present process that are JSON objects."""
         with self.process.changed:
