@@ -56,6 +56,7 @@ class Space:
         self.mount.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", self.mount], check=True)
         self.folder = self.mount / "database"
+        self.reserve = self.folder / "scheduler.db.reserve"
         self.filler = self.mount / "filler"
         self.is_over = threading.Event()
         self.thread = None
@@ -63,21 +64,22 @@ class Space:
     def close(self):
         subprocess.run(["umount", self.mount], check=True)
 
-    def _take_all(self):
+    def _take_all(self, may_go_on):
         with open(self.filler, "ab", buffering=0) as file:
             for size in (1 << 20, PAGE):
                 try:
-                    while file.write(bytes(size)) == size:
+                    while may_go_on() and file.write(bytes(size)) == size:
                         pass
                 except OSError:
                     pass
 
     def _stay_greedy(self):
         while not self.is_over.wait(0.01):
-            self._take_all()
+            self._take_all(lambda: True)
 
     def fill(self, service, greedy):
-        self._take_all()
+        """Unless greedy, the reserve is the service's, also when it gives it up in the middle of this."""
+        self._take_all((lambda: True) if greedy else self.reserve.exists)
         self.is_over.clear()
         self.thread = threading.Thread(target=self._stay_greedy) if greedy else None
         if self.thread:
