@@ -201,7 +201,7 @@ def markdown(rows):
             out += [f"- {key}: {value}" for key, value in row.items() if value and key not in HIDDEN]
     cases = [row for row in rows if row["workload"] in TITLES]
     if cases:
-        out.append(f"- load before a measurement: {cell([row['load_before'] for row in cases])}")
+        out.append(f"- load before a measurement: {cell([row.get('load_before') for row in cases])}")
         out += ["", *target_lines([Run(run) for run in grouped(cases, "run").values()])]
     for (workload,), part in sorted(grouped(cases, "workload").items()):
         out += ["", *table_lines(workload, part), *(held_lines(part) if workload == "w2" else ())]
