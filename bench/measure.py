@@ -99,9 +99,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def stop(process, seconds=30):
+def stop(process, seconds=30, how=signal.SIGTERM):
     if process and process.poll() is None:
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(how)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -404,6 +405,7 @@ static void on_acceptable(int epoll, int listener)
 	int fd, on = 1;
 
 	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+
 		struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 
 		if (fd >= CONNECTIONS_MAX || !(connections[fd] = malloc(sizeof *connections[fd]))) {
@@ -415,6 +417,8 @@ static void on_acceptable(int epoll, int listener)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 		epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 	}
+	if (errno == EMFILE || errno == ENFILE)
+		die("receiver: accept"); /* what nobody accepts would count as late */
 }
 
 static void on_stop(int signal_number)
@@ -447,6 +451,7 @@ int main(int argc, char **argv)
 {
 	struct epoll_event events[EVENTS_MAX];
 	struct sigaction action = { .sa_handler = on_stop };
+	struct rlimit descriptors;
 
 	if (argc < 2 || argc > 4) {
 		fprintf(stderr, "usage: receiver PORT [HOSTS [LOG]] (port 0 takes a free one; it is printed)\n");
@@ -456,6 +461,10 @@ int main(int argc, char **argv)
 		die("receiver: log");
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
+		descriptors.rlim_cur = descriptors.rlim_max; /* the usual 1,024 are too few for hosts that hang */
+		setrlimit(RLIMIT_NOFILE, &descriptors);
+	}
 	int epoll = epoll_create1(EPOLL_CLOEXEC), port = listen_on(epoll, INADDR_LOOPBACK, atoi(argv[1]));
 
 	for (int host = 1; argc >= 3 && host <= atoi(argv[2]) && host < 256; host++)

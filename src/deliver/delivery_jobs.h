@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Delivery's requests to the store: claims and records become jobs, answers become runs and slots. Decides nothing.
  *
- * Records are collected, so that much work makes larger commits, not more of them: one that comes after a pause goes at
- * once, others wait for up to 5 ms for company, and a few jobs are outstanding at most. All functions are for the delivery
- * loop's thread. */
+ * Records are collected, so that much work makes larger commits, not more of them: one that comes after a pause, or
+ * that somebody waits for, goes at once, others wait for up to 5 ms for company, and a few jobs are outstanding at most.
+ * All functions are for the delivery loop's thread. */
 #ifndef DELIVER_DELIVERY_JOBS_H
 #define DELIVER_DELIVERY_JOBS_H
 

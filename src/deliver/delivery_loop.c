@@ -3,7 +3,7 @@
  * requests. Decides nothing.
  *
  * A turn: look at the clocks → take the mail → step the dispatcher with each event and carry its actions out → before
- * the loop sleeps, submit the records collected and arm the one timer. The timer is a timerfd on the wall clock:
+ * the loop sleeps, submit the records that should wait no longer and arm the one timer. The timer is a timerfd on the wall clock:
  * microseconds, and it fires when the clock is set. */
 #include "deliver/delivery_loop.h"
 

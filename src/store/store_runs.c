@@ -116,6 +116,7 @@ static void read_run(const struct db_cursor *at, struct arena *arena, struct run
 		.attempts = (uint32_t)db_get_int(at, 5),
 		.attempts_budget = (uint32_t)db_get_int(at, 6),
 		.was_failed = db_get_bool(at, 7),
+		.is_awaited = !db_is_null(at, 14),
 		.lane = db_get_int(at, 8),
 		.endpoint = db_get_str(at, 9, arena),
 		.body = db_get_str(at, 10, arena),
@@ -191,6 +192,7 @@ static bool read_due(struct claim *claim, const struct db_cursor *at, struct due
 		.overlap = (enum overlap)db_get_enum(at, 16, OVERLAP_QUEUE, OVERLAP_ALLOW),
 		.is_open = db_get_bool(at, 17),
 	};
+	due->run.is_awaited = due->overlap != OVERLAP_ALLOW;
 	db_get_bytes(at, 2, due->uuid, sizeof due->uuid);
 	memcpy(due->run.schedule_uuid, due->uuid, sizeof due->uuid);
 	struct store_timing_source source = {

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "deliver/delivery_jobs.h"
 #include "deliver/delivery_loop.h"
 #include "store/store_thread.h"
 
@@ -448,6 +449,102 @@ static void what_hangs_is_abandoned_at_the_deadline(void **state)
 		assert_int_equal(world.entries[i].is_leased, i < 3);
 }
 
+static void a_result_without_company_is_recorded_soon(void **state)
+{
+	struct delivery *delivery = delivery_up(30 * US_PER_SECOND);
+	enum { ROUNDS = 8 };
+	struct boot began;
+
+	(void)state;
+	start(delivery);
+	began = clock_read().boot;
+	for (size_t i = 1; i <= ROUNDS; i++) {
+		struct wall at = wall_add_us(clock_read().wall, 20 * US_PER_MS);
+
+		add_runs(1, "http://a/", 1, at);
+		add_runs(1, "http://a/", 1, wall_add_us(at, 2 * US_PER_MS));
+		notify(delivery, at);
+		wait_recorded(2 * i);
+	}
+	/* Without a wake-up of its own the second one of each round would wait for the loop's tick, a second. */
+	assert_true(boot_since_us(clock_read().boot, began) < ROUNDS * US_PER_SECOND / 2);
+	assert_true(down(delivery));
+}
+
+/* --- what waits for company; no thread, no clock --- */
+
+static size_t answered_n;
+
+static void count_records(void *ctx, const struct record_answer *answer)
+{
+	(void)ctx;
+	assert_true(answer->ok);
+	answered_n += answer->n;
+}
+
+static void answer_all(struct delivery_jobs *jobs)
+{
+	for (struct mail *mail = mailbox_take_all(&world.jobs), *next; mail; mail = next) {
+		struct store_job *job = (struct store_job *)(void *)mail;
+
+		next = mail->next;
+		job->result = job->run(NULL, job);
+		delivery_jobs_answer(jobs, mail);
+	}
+}
+
+static void records_wait_five_milliseconds_unless_somebody_waits_for_them(void **state)
+{
+	static const int64_t times_us[] = { 0, 2000, 3000, 5000, 6000, 7000, 8000, 9000 };
+	struct mailbox answers;
+	struct run run = { .id = 1 }, awaited = { .id = 1, .is_awaited = true };
+	const struct {
+		const struct run *run;
+		enum record_kind kind;
+		int64_t wait_us; /* what the flush says */
+	} steps[] = {
+		{ &run, RECORD_DELIVERED, -1 },	  /* after a pause */
+		{ &run, RECORD_DELIVERED, 3000 }, /* 2 ms after it */
+		{ &run, RECORD_RETRY, 2000 },
+		{ &run, RECORD_FAILED, -1 }, /* the three go together, 5 ms after the first */
+		{ &run, RECORD_DELIVERED, 4000 },
+		{ &run, RECORD_PARK, -1 }, /* takes the one before with it */
+		{ &awaited, RECORD_DELIVERED, -1 },
+		{ &run, RECORD_RELEASE, -1 },
+	};
+	static const size_t answered[] = { 1, 1, 1, 4, 4, 6, 7, 8 };
+	struct delivery_jobs *jobs;
+
+	(void)state;
+	world.records_fail = 0;
+	memset(world.entries, 0, sizeof world.entries);
+	mailbox_init(&world.jobs, 64, NULL, NULL);
+	mailbox_init(&answers, 0, NULL, NULL);
+	jobs = delivery_jobs_new(&(struct delivery_jobs_options){ .answers = &answers, .on_records = count_records });
+	answered_n = 0;
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+		struct instant now = { .boot = { US_PER_SECOND + times_us[i] } };
+
+		delivery_jobs_record(jobs, &(struct run_record){ .run = steps[i].run, .kind = steps[i].kind });
+		assert_int_equal(delivery_jobs_flush(jobs, now, false), steps[i].wait_us);
+		answer_all(jobs);
+		assert_int_equal(answered_n, answered[i]);
+	}
+
+	/* A full job does not wait, and what is left when the loop ends goes in any case. */
+	for (size_t i = 0; i < 501; i++)
+		delivery_jobs_record(jobs, &(struct run_record){ .run = &run, .kind = RECORD_DELIVERED });
+	assert_int_equal(delivery_jobs_flush(jobs, (struct instant){ .boot = { US_PER_SECOND + 9000 } }, false), 5000);
+	answer_all(jobs);
+	assert_int_equal(answered_n, 508);
+	assert_int_equal(delivery_jobs_flush(jobs, (struct instant){ .boot = { US_PER_SECOND + 9000 } }, true), -1);
+	answer_all(jobs);
+	assert_int_equal(answered_n, 509);
+	delivery_jobs_free(jobs);
+	mailbox_release(&answers);
+	mailbox_release(&world.jobs);
+}
+
 static void a_loop_that_never_ran_is_freed(void **state)
 {
 	struct delivery_options options = { .dispatcher = {
@@ -469,6 +566,8 @@ int main(void)
 		cmocka_unit_test(what_found_no_socket_is_not_counted),
 		cmocka_unit_test(draining_puts_back_what_waits),
 		cmocka_unit_test(what_hangs_is_abandoned_at_the_deadline),
+		cmocka_unit_test(a_result_without_company_is_recorded_soon),
+		cmocka_unit_test(records_wait_five_milliseconds_unless_somebody_waits_for_them),
 		cmocka_unit_test(a_loop_that_never_ran_is_freed),
 	};
 
