@@ -29,7 +29,7 @@ HEADINGS = {
     "burst_per_s": "10,000 more at once, deliveries/s",
     "burst_cpu_us": "their CPU us each",
 }
-HIDDEN = {"workload", "system", "case", "run", "n", "rate", "schedules", "void", "load_before"}
+HIDDEN = {"workload", "system", "case", "run", "n", "rate", "schedules", "void", "load_before", "commit"}
 TITLES = {
     "w0": "W0: the receiver alone",
     "w1": "W1: all due at one instant",
@@ -180,9 +180,10 @@ def held_lines(cases):
         yield f"- {system}: the highest rate held with p99 below 50 ms and nothing missing: {held}"
 
 
-def table_lines(workload, cases):
+def table_lines(workload, cases, commits):
     keys = list(dict.fromkeys(key for row in cases for key in row if key not in HIDDEN))
-    yield from (f"### {TITLES[workload]}", "")
+    made_of = dict.fromkeys(commits[row["run"][0]] for row in cases)
+    yield from (f"### {TITLES[workload]}", "", f"Commit {', '.join(made_of)}.", "")
     yield "| work | system | runs | " + " | ".join(HEADINGS.get(key, key.replace("_", " ")) for key in keys) + " |"
     yield "| --- " * (len(keys) + 3) + "|"
     for (case, system), runs in grouped(cases, "case", "system").items():
@@ -197,10 +198,11 @@ def table_lines(workload, cases):
 
 
 def markdown(rows):
-    about = {}  # what several files say alike is said once
+    about, commits = {}, {}  # what several files say alike is said once
     for row in rows:
         row["run"] = row["run"] if isinstance(row["run"], tuple) else (0, row["run"])
         if row["workload"] == "machine":
+            commits[row["run"][0]] = row["commit"]
             for key, value in row.items():
                 if value and key not in HIDDEN:
                     about.setdefault(key, {})[value] = None
@@ -210,7 +212,7 @@ def markdown(rows):
         out.append(f"- load before a measurement: {cell([row.get('load_before') for row in cases])}")
         out += ["", *target_lines([Run(run) for run in grouped(cases, "run").values()])]
     for (workload,), part in sorted(grouped(cases, "workload").items()):
-        out += ["", *table_lines(workload, part), *(held_lines(part) if workload == "w2" else ())]
+        out += ["", *table_lines(workload, part, commits), *(held_lines(part) if workload == "w2" else ())]
     return "\n".join(out)
 
 
