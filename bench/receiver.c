@@ -405,7 +405,6 @@ static void on_acceptable(int epoll, int listener)
 	int fd, on = 1;
 
 	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-
 		struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 
 		if (fd >= CONNECTIONS_MAX || !(connections[fd] = malloc(sizeof *connections[fd]))) {

@@ -64,22 +64,22 @@ class Space:
     def close(self):
         subprocess.run(["umount", self.mount], check=True)
 
-    def _take_all(self, may_go_on):
+    def _take_all(self, greedy):
+        """Unless greedy, the reserve is the service's, also when it gives it up in the middle of this."""
         with open(self.filler, "ab", buffering=0) as file:
             for size in (1 << 20, PAGE):
                 try:
-                    while may_go_on() and file.write(bytes(size)) == size:
+                    while (greedy or self.reserve.exists()) and file.write(bytes(size)) == size:
                         pass
                 except OSError:
                     pass
 
     def _stay_greedy(self):
         while not self.is_over.wait(0.01):
-            self._take_all(lambda: True)
+            self._take_all(greedy=True)
 
     def fill(self, service, greedy):
-        """Unless greedy, the reserve is the service's, also when it gives it up in the middle of this."""
-        self._take_all((lambda: True) if greedy else self.reserve.exists)
+        self._take_all(greedy)
         self.is_over.clear()
         self.thread = threading.Thread(target=self._stay_greedy) if greedy else None
         if self.thread:
